@@ -1,0 +1,118 @@
+"""Exchanges, queues, bindings and partitions: the broker's declared shape (ARCHITECTURE §2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from zlib import crc32
+
+import msgspec
+
+SIGNALS = "moments.signals"
+PARTITIONS = "moments.partitions"
+LOST = "moments.lost"
+JOURNEYS = "moments.journeys"
+JOURNEYS_UNROUTED = "moments.journeys.unrouted"
+UNROUTED = "moments.unrouted"
+CONFIGURATION = "moments.configuration"
+SNAPSHOT_REQUESTS = "moments.config.snapshot-requests"
+DEAD_LETTERS = "moments.dead-letters"
+
+STATE_MOMENT = "state.moment"
+STATE_CONFIGURATION = "state.configuration"
+SNAPSHOT_REQUEST = "snapshot.request"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange; what it cannot route goes to `alternate`, when that is set."""
+
+    name: str
+    kind: Literal["topic", "direct", "fanout"]
+    alternate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue.
+
+    `single_active`: one consumer at a time, in order. `dead_letter`: the queue that takes messages over
+    `delivery_limit` deliveries, or pushed out by `max_length` (messages).
+    """
+
+    name: str
+    single_active: bool = False
+    max_length: int | None = None
+    overflow: Literal["reject-publish", "drop-head"] = "drop-head"
+    dead_letter: str | None = None
+    delivery_limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """`source` exchange → `destination` (a queue, or an exchange when `to_exchange`) for keys like `key`."""
+
+    source: str
+    destination: str
+    key: str
+    to_exchange: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """All that must stand before a first publish."""
+
+    exchanges: tuple[Exchange, ...]
+    queues: tuple[Queue, ...]
+    bindings: tuple[Binding, ...]
+
+
+def partition_queue(partition: int) -> str:
+    """The queue of a partition: `moments.partition.07`."""
+    return f"moments.partition.{partition:02d}"
+
+
+def partition_key(partition: int) -> str:
+    """The routing key of a partition: `partition.07`."""
+    return f"partition.{partition:02d}"
+
+
+def partition_of(configuration_id: str, id_type: str, profile_id: str, partitions: int) -> int:
+    """crc32 of the compact JSON array [configurationId, idType, id], modulo the number fixed at install."""
+    return crc32(msgspec.json.encode((configuration_id, id_type, profile_id))) % partitions
+
+
+def state_queue(reader: str) -> str:
+    """The queue by which one reader (`ingestion`, `trigger-1`, …) follows the configuration."""
+    return f"moments.state.{reader}"
+
+
+def moments_topology(partitions: int) -> Topology:
+    """The whole installation's shape for a number of partitions."""
+    queues = [
+        Queue(LOST, dead_letter=None),
+        Queue(UNROUTED, max_length=100_000, overflow="drop-head"),
+        Queue(DEAD_LETTERS, max_length=1_000_000, overflow="drop-head"),
+        Queue(SNAPSHOT_REQUESTS, dead_letter=DEAD_LETTERS),
+    ]
+    queues += [Queue(partition_queue(n), single_active=True, dead_letter=DEAD_LETTERS) for n in range(partitions)]
+    bindings = [
+        Binding(SIGNALS, PARTITIONS, "partition.*", to_exchange=True),
+        Binding(SIGNALS, JOURNEYS, "signal.#", to_exchange=True),
+        Binding(LOST, LOST, ""),
+        Binding(JOURNEYS_UNROUTED, UNROUTED, "moment.#"),
+        Binding(CONFIGURATION, SNAPSHOT_REQUESTS, SNAPSHOT_REQUEST),
+    ]
+    bindings += [Binding(PARTITIONS, partition_queue(n), partition_key(n)) for n in range(partitions)]
+    return Topology(
+        exchanges=(
+            Exchange(LOST, "fanout"),
+            Exchange(PARTITIONS, "direct", alternate=LOST),
+            Exchange(JOURNEYS_UNROUTED, "topic"),
+            Exchange(JOURNEYS, "topic", alternate=JOURNEYS_UNROUTED),
+            Exchange(SIGNALS, "topic"),
+            Exchange(CONFIGURATION, "topic"),
+        ),
+        queues=tuple(queues),
+        bindings=tuple(bindings),
+    )
