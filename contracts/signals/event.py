@@ -1,0 +1,213 @@
+"""The accepted signal as it travels (CloudEvents JSON) and as the engine reads it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from contracts.signals.catalogue import CATALOGUE, SignalKind
+from contracts.times import from_datetime, to_datetime
+
+
+class Item(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """A line of a cart or a booking. `price` is for one piece, in `currency`."""
+
+    product_id: str
+    quantity: int = 1
+    price: float | None = None
+    currency: str | None = None
+    name: str | None = None
+    category: str | None = None
+    url: str | None = None
+    image_url: str | None = None
+
+
+class Reference(msgspec.Struct, frozen=True, gc=False):
+    """A thing by id, with its name for people."""
+
+    id: str
+    name: str = ""
+
+
+class ProfileReference(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A customer: idType and the normalised value (DOMAIN §2.1)."""
+
+    id_type: str
+    id: str
+
+
+class SignalData(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """`data` of an accepted signal. Ids, declared fields and items lie flat; what is undeclared under `attributes`."""
+
+    signal: str
+    audience_configuration: Reference
+    audience: Reference
+    profile: ProfileReference
+    received_at: datetime
+    touchpoint: str
+    site: str | None = None
+    cart_id: str | None = None
+    session_id: str | None = None
+    order_id: str | None = None
+    booking_id: str | None = None
+    survey_id: str | None = None
+    game_id: str | None = None
+    conversion_id: str | None = None
+    application_id: str | None = None
+    product_id: str | None = None
+    name: str | None = None
+    category: str | None = None
+    price: float | None = None
+    currency: str | None = None
+    url: str | None = None
+    image_url: str | None = None
+    title: str | None = None
+    step: str | int | float | None = None
+    level: str | int | float | None = None
+    version: str | None = None
+    platform: str | None = None
+    items: tuple[Item, ...] = ()
+    attributes: dict[str, Any] = {}
+
+
+class SignalEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """An accepted signal as a structured-mode CloudEvent; `type` is its routing key."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: datetime
+    datacontenttype: str = ""
+    dataschema: str = ""
+    traceparent: str | None = None
+    data: SignalData
+
+
+Key = tuple[int, int, str, str]
+"""The order of signals in a process: (time, rank, source, id), DOMAIN §6.1."""
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted signal as the engine reads it; instants in microseconds.
+
+    `process_id` is the id that the sender gave for the kind's own process, or None.
+    """
+
+    kind: SignalKind
+    id: str
+    source: str
+    time: int
+    received_at: int
+    configuration: str
+    id_type: str
+    profile: str
+    data: SignalData
+
+    @property
+    def key(self) -> Key:
+        """Where it stands among the signals of its process."""
+        return (self.time, self.kind.rank, self.source, self.id)
+
+    @property
+    def site(self) -> str | None:
+        """The host that it names, if any."""
+        return self.data.site
+
+
+_ID_ATTRIBUTES = {
+    "cartId": "cart_id",
+    "sessionId": "session_id",
+    "bookingId": "booking_id",
+    "surveyId": "survey_id",
+    "gameId": "game_id",
+    "conversionId": "conversion_id",
+    "applicationId": "application_id",
+    "name": "name",
+}
+
+_decoder = msgspec.json.Decoder(SignalEvent)
+_encoder = msgspec.json.Encoder()
+
+DATA_SCHEMA = "evt:signal/v1"
+
+
+class UnreadableSignal(ValueError):
+    """The bytes are no accepted signal."""
+
+
+def decode_signal(body: bytes) -> Signal:
+    """The signal of a message body; raises UnreadableSignal with the reason."""
+    try:
+        event = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableSignal(str(error)) from error
+    return _to_signal(event)
+
+
+def _to_signal(event: SignalEvent) -> Signal:
+    data = event.data
+    kind = CATALOGUE.get(data.signal)
+    if kind is None:
+        raise UnreadableSignal(f"unknown signal kind {data.signal!r}")
+    if event.time.tzinfo is None or data.received_at.tzinfo is None:
+        raise UnreadableSignal("a time has no zone")
+    return Signal(
+        kind=kind,
+        id=event.id,
+        source=event.source,
+        time=from_datetime(event.time),
+        received_at=from_datetime(data.received_at),
+        configuration=data.audience_configuration.id,
+        id_type=data.profile.id_type,
+        profile=data.profile.id,
+        data=data,
+    )
+
+
+def make_signal(*, id: str, source: str, time: int, data: SignalData) -> Signal:
+    """The engine's value of a signal that did not travel (back-tests, tests)."""
+    return _to_signal(
+        SignalEvent(
+            specversion="1.0",
+            id=id,
+            source=source,
+            type=CATALOGUE[data.signal].routing_key,
+            time=to_datetime(time),
+            data=data,
+        )
+    )
+
+
+def encode_signal(*, id: str, source: str, time: int, data: SignalData, traceparent: str | None = None) -> bytes:
+    """The message body of an accepted signal; `data.received_at` must be aware."""
+    event = SignalEvent(
+        specversion="1.0",
+        id=id,
+        source=source,
+        type=CATALOGUE[data.signal].routing_key,
+        time=to_datetime(time),
+        datacontenttype="application/json",
+        dataschema=DATA_SCHEMA,
+        traceparent=traceparent,
+        data=data,
+    )
+    return _encoder.encode(event)
+
+
+def process_id_of(signal: Signal) -> str | None:
+    """The process id that the sender gave; for a subscription the class joins the name."""
+    field = signal.kind.id_field
+    if field is None:
+        return None
+    given: str | None = getattr(signal.data, _ID_ATTRIBUTES[field])
+    if signal.kind.process == "subscription":
+        return f"{signal.kind.group}:{given or ''}"
+    return given
+
+
+def default_process_id(signal: Signal) -> str:
+    """The one default process per profile and site: `default:shop.example.com`."""
+    return f"default:{signal.data.site or ''}"
