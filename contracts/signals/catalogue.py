@@ -114,7 +114,12 @@ def _stepped(kind: str, verb: str, title: str, *, items: bool = False, field: st
 
 def _subscription(group: str, verb: str, title: str) -> SignalKind:
     return SignalKind(
-        name=f"{group}/{verb}", title=title, summary=f"{title}.", process="subscription", id_field="name", fields=("name",)
+        name=f"{group}/{verb}",
+        title=title,
+        summary=f"{title}.",
+        process="subscription",
+        id_field="name",
+        fields=("name",),
     )
 
 
@@ -133,7 +138,9 @@ def _app(verb: str, title: str) -> SignalKind:
 _PRODUCT = ("productId", "name", "category", "price", "currency", "url", "imageUrl", "title")
 
 KINDS: tuple[SignalKind, ...] = (
-    _cart("add", "Added to the cart", "Items were put into a cart; quantities add up.", also_browse=True, needs_item=True),
+    _cart(
+        "add", "Added to the cart", "Items were put into a cart; quantities add up.", also_browse=True, needs_item=True
+    ),
     _cart("remove", "Removed from the cart", "Items were taken out of a cart; never below zero."),
     _cart("clear", "Cleared the cart", "The whole cart was emptied."),
     _cart("replace", "Replaced the cart", "The cart now holds exactly these items.", also_browse=True),

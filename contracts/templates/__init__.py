@@ -1,0 +1,18 @@
+"""Templates: one TOML file each beside this module, loaded and checked once."""
+
+from contracts.templates.declaration import Effect, Setting, Template
+from contracts.templates.loading import InvalidTemplate, load_template, load_templates, template_from, templates
+from contracts.templates.validation import Fault, validate_settings
+
+__all__ = [
+    "Effect",
+    "Fault",
+    "InvalidTemplate",
+    "Setting",
+    "Template",
+    "load_template",
+    "load_templates",
+    "template_from",
+    "templates",
+    "validate_settings",
+]
