@@ -1,0 +1,1 @@
+"""An independent oracle of the timing rules (DOMAIN §6) with its cases, strategies and sample checks."""
