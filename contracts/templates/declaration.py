@@ -58,7 +58,7 @@ class Template:
         """What a kind of signal does to a wait of this template, or None."""
         for effect in ("opens", "slides", "ends", "completes"):
             if signal in getattr(self, effect):
-                return effect  # type: ignore[return-value]
+                return effect
         return None
 
     @property

@@ -1,0 +1,21 @@
+"""How the signals of a process fold into its content (DOMAIN §2.2)."""
+
+from contracts.processes.content import (
+    BrowseContent,
+    CartContent,
+    Content,
+    ContentState,
+    SteppedContent,
+    change_quantities,
+    empty_content,
+)
+
+__all__ = [
+    "BrowseContent",
+    "CartContent",
+    "Content",
+    "ContentState",
+    "SteppedContent",
+    "change_quantities",
+    "empty_content",
+]

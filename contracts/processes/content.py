@@ -1,0 +1,210 @@
+"""Content: what the signals of one process, in order, amount to."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+
+from contracts.signals import Item, Signal
+
+_MOST_VIEWS = 1000
+_MOST_PRODUCTS = 50
+_MOST_ATTRIBUTES = 100
+
+
+class Content(Protocol):
+    """The fold of a process's signals up to some point."""
+
+    def apply(self, signal: Signal) -> None:
+        """Take the next signal in order."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing that could be lost."""
+
+    @property
+    def items(self) -> list[Item]:
+        """The products in it, for filters."""
+
+    def describe(self) -> dict[str, Any]:
+        """`content` of a moment event (DOMAIN §7)."""
+
+
+def change_quantities(quantities: dict[str, int], signal: Signal) -> None:
+    """The same fold as a cart's, of quantities alone: what decides whether a cart is empty."""
+    verb = signal.kind.verb
+    if verb == "add":
+        for item in signal.data.items:
+            if item.quantity > 0:
+                quantities[item.product_id] = quantities.get(item.product_id, 0) + item.quantity
+    elif verb == "remove":
+        for item in signal.data.items:
+            left = quantities.get(item.product_id, 0) - item.quantity
+            if left > 0:
+                quantities[item.product_id] = left
+            else:
+                quantities.pop(item.product_id, None)
+    else:
+        quantities.clear()
+        if verb == "replace":
+            for item in signal.data.items:
+                if item.quantity > 0:
+                    quantities[item.product_id] = quantities.get(item.product_id, 0) + item.quantity
+
+
+class _Attributed(msgspec.Struct, kw_only=True):
+    attributes: dict[str, Any] = {}
+    site: str | None = None
+
+    def _note(self, signal: Signal) -> None:
+        if signal.data.site is not None:
+            self.site = signal.data.site
+        if signal.data.attributes:
+            merged = {**self.attributes, **signal.data.attributes}
+            self.attributes = dict(list(merged.items())[-_MOST_ATTRIBUTES:])
+
+
+class CartContent(_Attributed, kw_only=True, tag="cart"):
+    """Lines by product id, with what was last said of each product."""
+
+    lines: dict[str, Item] = {}
+
+    def apply(self, signal: Signal) -> None:
+        """Add sums, remove subtracts, replace sets, clear and purchase empty."""
+        self._note(signal)
+        quantities = {product: item.quantity for product, item in self.lines.items()}
+        change_quantities(quantities, signal)
+        said = {item.product_id: item for item in signal.data.items}
+        kept = {} if signal.kind.verb == "replace" else self.lines
+        self.lines = {
+            product: _line(kept.get(product), said.get(product), quantity) for product, quantity in quantities.items()
+        }
+
+    @property
+    def empty(self) -> bool:
+        return not self.lines
+
+    @property
+    def items(self) -> list[Item]:
+        return list(self.lines.values())
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "items": [msgspec.to_builtins(item) | {"quantity": item.quantity} for item in self.items],
+            **_totals(self.items),
+        }
+
+
+def _line(before: Item | None, said: Item | None, quantity: int) -> Item:
+    base = before or said
+    assert base is not None
+    if said is None or said is base:
+        return base if base.quantity == quantity else msgspec.structs.replace(base, quantity=quantity)
+    news = {name: value for name, value in msgspec.structs.asdict(said).items() if value is not None}
+    return msgspec.structs.replace(base, **{**news, "quantity": quantity})
+
+
+def _totals(items: list[Item]) -> dict[str, Any]:
+    sums: dict[str | None, Decimal] = {}
+    for item in items:
+        if item.price is not None:
+            sums[item.currency] = sums.get(item.currency, Decimal(0)) + Decimal(repr(item.price)) * item.quantity
+    if len(sums) == 1:
+        ((currency, total),) = sums.items()
+        return {"total": float(total)} | ({"currency": currency} if currency else {})
+    if not sums:
+        return {}
+    return {"totals": [{"currency": currency, "amount": float(total)} for currency, total in sums.items()]}
+
+
+class BrowseContent(_Attributed, kw_only=True, tag="browse"):
+    """Views of one session: how many and when, the products, the last page."""
+
+    views: int = 0
+    view_times: list[int] = []
+    products: dict[str, Item] = {}
+    url: str | None = None
+    title: str | None = None
+
+    def apply(self, signal: Signal) -> None:
+        """Views count; the cart signals that end a visit change nothing here."""
+        if signal.kind.verb != "view":
+            return
+        self._note(signal)
+        data = signal.data
+        self.views += 1
+        self.view_times = [*self.view_times[1 - _MOST_VIEWS :], signal.time]
+        self.url, self.title = data.url or self.url, data.title or self.title
+        if data.product_id is not None:
+            seen = dict(self.products)
+            seen.pop(data.product_id, None)
+            seen[data.product_id] = Item(
+                product_id=data.product_id,
+                price=data.price,
+                currency=data.currency,
+                name=data.name,
+                category=data.category,
+                url=data.url,
+                image_url=data.image_url,
+            )
+            self.products = dict(list(seen.items())[-_MOST_PRODUCTS:])
+
+    @property
+    def empty(self) -> bool:
+        return self.views == 0
+
+    @property
+    def items(self) -> list[Item]:
+        return list(self.products.values())
+
+    def describe(self) -> dict[str, Any]:
+        described: dict[str, Any] = {"views": self.views, "items": msgspec.to_builtins(self.items)}
+        if self.url is not None:
+            described["url"] = self.url
+        if self.title is not None:
+            described["title"] = self.title
+        return described
+
+
+class SteppedContent(_Attributed, kw_only=True, tag="stepped"):
+    """A process in steps (booking, survey, game, conversion, subscription, app): the latest of each field."""
+
+    signals: int = 0
+    fields: dict[str, Any] = {}
+    lines: list[Item] = []
+
+    def apply(self, signal: Signal) -> None:
+        """The latest value of each declared field; items are replaced when given."""
+        self._note(signal)
+        self.signals += 1
+        named = {name: getattr(signal.data, name) for name in signal.kind.fields}
+        self.fields = {**self.fields, **{name: value for name, value in named.items() if value is not None}}
+        if signal.data.items:
+            self.lines = list(signal.data.items)
+
+    @property
+    def empty(self) -> bool:
+        return self.signals == 0
+
+    @property
+    def items(self) -> list[Item]:
+        return self.lines
+
+    def describe(self) -> dict[str, Any]:
+        described = dict(self.fields)
+        if self.lines:
+            described["items"] = [msgspec.to_builtins(item) | {"quantity": item.quantity} for item in self.lines]
+            described.update(_totals(self.lines))
+        return described
+
+
+ContentState = CartContent | BrowseContent | SteppedContent
+
+
+def empty_content(process: str) -> ContentState:
+    """The content of a process of that kind before its first signal."""
+    if process == "cart":
+        return CartContent()
+    return BrowseContent() if process == "browse" else SteppedContent()
