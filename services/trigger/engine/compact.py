@@ -1,0 +1,72 @@
+"""Folding the oldest signals of a long process into its snapshot (DOMAIN §6.1)."""
+
+from __future__ import annotations
+
+from contracts.processes import empty_content
+from services.trigger.engine.apply import LATEST, Entry, Rules, begin_walk, fold_quantities
+from services.trigger.engine.decide import copy_content
+from services.trigger.engine.effects import Effects
+from services.trigger.engine.gate import role_of
+from services.trigger.engine.state import Process, Snapshot, Track
+from services.trigger.engine.waits import copy_wait
+from services.trigger.engine.walk import Walk
+
+SLACK = 64
+"""Signals kept beyond the latest ones, so that the fold is done seldom. They change nothing that can be seen."""
+
+
+def is_long(process: Process) -> bool:
+    """Whether the process should be compacted."""
+    return len(process.entries) > LATEST + SLACK
+
+
+def compact(process: Process, kind: str, history: list[Entry], rules: Rules) -> list[Entry]:
+    """Fold all but the latest signals into the snapshot; returns the history that is left."""
+    folded, kept = history[:-LATEST], history[-LATEST:]
+    before = process.snapshot
+    quantities = dict(before.quantities) if before else {}
+    gates = dict(before.gates) if before else {}
+    content = copy_content(before.content) if before else empty_content(kind)
+    previous = before.until[0] if before else None
+    scratch = Effects()
+    walks: dict[str, list[Walk]] = {}
+    for template in rules.templates:
+        running = [m for m in rules.moments.get(template.type, ()) if m.id in process.tracks]
+        walks[template.type] = [
+            begin_walk(process, b"", moment, scratch)
+            for moment in running
+            if process.tracks[moment.id].run == moment.run
+        ]
+    for entry in folded:
+        emptied = fold_quantities(quantities, entry.signal)
+        content.apply(entry.signal)
+        for template in rules.templates:
+            role, reason = role_of(
+                template, gates, entry.signal, expiry=rules.expiry, emptied=emptied, previous=previous
+            )
+            for walk in walks[template.type]:
+                walk.step(role, reason, entry.signal)
+        previous = entry.signal.time
+    until = folded[-1].signal.key
+    process.snapshot = Snapshot(
+        until=until,
+        content=content,
+        quantities=quantities,
+        gates=gates,
+        occurrences={
+            walk.moment.id: (walk.moment.run, [copy_wait(wait) for wait in walk.waits], walk.current is not None)
+            for group in walks.values()
+            for walk in group
+        },
+    )
+    process.entries = [(entry.signal.time, entry.sequence) for entry in kept]
+    for track in process.tracks.values():
+        _prune(track, until[0])
+    return kept
+
+
+def _prune(track: Track, until: int) -> None:
+    """Forget what no signal within the latest ones can touch; the newest raise stays, to count views since."""
+    newest = max((decided.due for decided in track.decided if decided.raised), default=None)
+    track.ended = [ended for ended in track.ended if ended.last[0] >= until]
+    track.decided = [d for d in track.decided if d.due >= until or (d.raised and d.due == newest)]

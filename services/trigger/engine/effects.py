@@ -1,0 +1,49 @@
+"""What an application of signals changes outside the process itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+ProcessKey = bytes
+WaitKey = tuple[ProcessKey, str, int]
+"""Process, moment and number of a wait."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Contradiction:
+    """A signal that came after a raise it speaks against (DOMAIN §6.7)."""
+
+    moment: str
+    raise_id: str
+    source: str
+    signal: str
+    time: int
+    received_at: int
+
+
+@dataclass(slots=True)
+class Effects:
+    """Collected over a batch: index entries to write, counters to add, contradictions to record.
+
+    `armed`: wait → due in the index. `disarmed`: waits that are no longer pending. `counts`: (moment, counter) → n,
+    with counters `opened`, `slid`, `raised`, `ended:<reason>`, `suppressed:<reason>`, `contradicted`, `ignored`.
+    """
+
+    armed: dict[WaitKey, int] = field(default_factory=dict)
+    disarmed: set[WaitKey] = field(default_factory=set)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    contradictions: list[Contradiction] = field(default_factory=list)
+
+    def arm(self, key: WaitKey, due: int) -> None:
+        """The wait is pending and stands in the index at `due`."""
+        self.armed[key] = due
+
+    def disarm(self, key: WaitKey) -> None:
+        """The wait is decided or ended."""
+        self.armed.pop(key, None)
+        self.disarmed.add(key)
+
+    def count(self, moment: str, counter: str, by: int = 1) -> None:
+        """Add to a counter of the ledger."""
+        self.counts[moment, counter] += by

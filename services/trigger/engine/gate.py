@@ -1,0 +1,56 @@
+"""What a signal may do to the waits of a template, judged at the process alone (DOMAIN §4, §6.6)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from contracts.signals import Signal
+from contracts.templates import Template
+
+
+class Role(IntEnum):
+    """The part of a signal in a process: only content; activity; or an end."""
+
+    CONTENT = 0
+    ACTIVITY = 1
+    END = 2
+
+
+EMPTIED = "emptied"
+
+
+def role_of(
+    template: Template,
+    gates: dict[str, bool],
+    signal: Signal,
+    *,
+    expiry: int,
+    emptied: tuple[bool, bool],
+    previous: int | None,
+) -> tuple[Role, str]:
+    """The role of the next signal in order and, of an end, its reason; moves the template's gate.
+
+    The gate tells whether a sliding signal may open: not between an ender and the next opening signal.
+    `emptied`: whether the content was empty before and after it. `previous`: the time of the signal before it.
+    """
+    effect = template.effect(signal.kind.name)
+    if effect is None:
+        return Role.CONTENT, ""
+    if effect in ("ends", "completes"):
+        gates[template.type] = False
+        return Role.END, signal.kind.name
+    if template.needs_content and emptied[1]:
+        if emptied[0]:
+            return Role.CONTENT, ""
+        gates[template.type] = False
+        return Role.END, EMPTIED
+    if signal.received_at - signal.time > expiry:
+        return Role.CONTENT, ""
+    reopened = gates.get(template.type, True)
+    if effect == "opens":
+        if not reopened:
+            if template.revisit and previous is not None and signal.time - previous <= template.revisit:
+                return Role.CONTENT, ""
+            gates[template.type] = True
+        return Role.ACTIVITY, ""
+    return (Role.ACTIVITY, "") if reopened else (Role.CONTENT, "")

@@ -1,0 +1,104 @@
+"""One moment walking over the signals of a process in order: which occurrences there are (DOMAIN §6.3)."""
+
+from __future__ import annotations
+
+from contracts.signals import Key, Signal
+from services.trigger.engine.gate import Role
+from services.trigger.engine.moment import Moment
+from services.trigger.engine.state import Track, Wait
+
+STOPPED = "stopped"
+
+
+class Walk:
+    """The walk's place. `waits`: undecided occurrences so far; `current`: the one that a next signal may slide.
+
+    `stored`: the waits that were pending before (when re-deriving), or None (when the signal is the newest).
+    `slid`, `opened` and `ended` tell what the steps did.
+    """
+
+    __slots__ = ("current", "ended", "moment", "opened", "slid", "stored", "track", "waits")
+
+    def __init__(
+        self, moment: Moment, track: Track, waits: list[Wait], current: Wait | None, stored: list[Wait] | None
+    ):
+        self.moment = moment
+        self.track = track
+        self.waits = waits
+        self.current = current
+        self.stored = stored
+        self.opened: list[Wait] = []
+        self.slid: list[Wait] = []
+        self.ended: list[tuple[Wait, str]] = []
+
+    def step(self, role: Role, reason: str, signal: Signal) -> None:
+        """Take the next signal in order, with its role."""
+        if role is Role.END:
+            self._end(reason, signal)
+        elif role is Role.ACTIVITY:
+            self._act(signal)
+
+    def _end(self, reason: str, signal: Signal) -> None:
+        current = self.current
+        if current is not None and signal.time <= self.due(current, signal.received_at):
+            self.waits.remove(current)
+            self.ended.append((current, reason))
+        for wait in self.waits:
+            wait.ended_after = True
+        self.current = None
+
+    def _act(self, signal: Signal) -> None:
+        if signal.received_at < self.moment.run:
+            return
+        key = signal.key
+        if key[0] <= self.track.frozen_until and self._covered(key):
+            return
+        current = self.current
+        if current is not None and key[0] <= self.due(current, signal.received_at):
+            _slide(current, key, signal.received_at)
+            self.slid.append(current)
+        elif self._may_open(key) and self.moment.admits_site(signal.site, signal.received_at):
+            self.current = Wait(
+                number=-1,
+                opened=key,
+                last=key,
+                latest_received=signal.received_at,
+                received=[signal.received_at],
+                site=signal.site,
+            )
+            self.waits.append(self.current)
+            self.opened.append(self.current)
+
+    def due(self, wait: Wait, received: int) -> int:
+        """The due that stands before a signal, with the settings in force at its receivedAt (DOMAIN §5)."""
+        versions = self.moment.versions
+        if received >= versions[-1].since:
+            override = wait.override or self._stored_override(wait)
+            return override or versions[-1].timing.due(wait.opened[0], wait.last[0])
+        return self.moment.version_at(received).timing.due(wait.opened[0], wait.last[0])
+
+    def _stored_override(self, wait: Wait) -> int:
+        if not self.stored:
+            return 0
+        return next((stored.override for stored in self.stored if stored.last == wait.last), 0)
+
+    def _covered(self, key: Key) -> bool:
+        """Whether the key lies in a decided occurrence, up to its due: it is then no activity of another."""
+        return any(
+            decided.opened <= key and key[0] <= decided.due and decided.reason != STOPPED
+            for decided in self.track.decided
+        )
+
+    def _may_open(self, key: Key) -> bool:
+        """Nothing at or before the latest decided due opens anew; what was pending goes on (DOMAIN §6.7)."""
+        if key[0] > self.track.frozen_until:
+            return True
+        return self.stored is not None and any(wait.opened <= key <= wait.last for wait in self.stored)
+
+
+def _slide(wait: Wait, key: Key, received: int) -> None:
+    wait.last = key
+    wait.override = 0
+    wait.latest_received = max(wait.latest_received, received)
+    wait.received = [instant for instant in wait.received if instant >= key[0]]
+    wait.received.append(received)

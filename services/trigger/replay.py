@@ -1,0 +1,190 @@
+"""The engine over recorded signals in virtual time, all in memory: back-tests and the tests of the engine."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from contracts.signals import Signal
+from contracts.templates import Template
+from services.trigger.engine.application import ProfileId, apply_signal, profile_of
+from services.trigger.engine.apply import Entry, Rules
+from services.trigger.engine.decide import Decision, NotReady, ProcessId, decide, record
+from services.trigger.engine.effects import Contradiction, Effects, ProcessKey, WaitKey
+from services.trigger.engine.membership import membership_of
+from services.trigger.engine.moment import Moment
+from services.trigger.engine.state import Process
+from services.trigger.engine.waits import stop_waits
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A decision with its place: which moment, which process, decided when (µs)."""
+
+    moment: str
+    process: ProcessId
+    decision: Decision
+    decided_at: int
+
+
+@dataclass(slots=True)
+class MomentBook:
+    """The rules for the moments of an installation."""
+
+    templates: dict[str, Template]
+    moments: dict[str, Moment]
+    expiry: int
+    _cache: dict[tuple[str, str], Rules] = field(default_factory=dict)
+
+    def rules(self, configuration: str, kind: str) -> Rules:
+        """What holds for that kind of process."""
+        found = self._cache.get((configuration, kind))
+        if found is None:
+            found = self._cache[configuration, kind] = self._make(configuration, kind)
+        return found
+
+    def put(self, moment: Moment) -> None:
+        """A moment's new state."""
+        self.moments[moment.id] = moment
+        self._cache.clear()
+
+    def _make(self, configuration: str, kind: str) -> Rules:
+        templates = tuple(template for template in self.templates.values() if template.process == kind)
+        running = [m for m in self.moments.values() if m.running and m.configuration == configuration]
+        return Rules(
+            templates,
+            {t.type: tuple(m for m in running if m.template.type == t.type) for t in templates},
+            self.expiry,
+        )
+
+
+class Replay:
+    """Signals in, outcomes out, in virtual time. Signals must come by their receivedAt."""
+
+    def __init__(self, book: MomentBook):
+        self.book = book
+        self.effects = Effects()
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.contradictions: list[Contradiction] = []
+        self.duplicates = 0
+        self._signals: list[Signal] = []
+        self._seen: set[tuple[ProfileId, str, str]] = set()
+        self._processes: dict[ProcessKey, tuple[ProcessId, Process]] = {}
+        self._keys: dict[ProfileId, dict[str, list[ProcessKey]]] = {}
+        self._levels: dict[ProfileId, dict[str, list[Entry]]] = {}
+        self._names: dict[ProcessId, ProcessKey] = {}
+        self._index: dict[WaitKey, int] = {}
+        self._heap: list[tuple[int, WaitKey]] = []
+        self._last_raise: dict[tuple[str, ProfileId], int] = {}
+
+    def receive(self, signal: Signal) -> bool:
+        """Apply a signal; False for a repeated one."""
+        profile = profile_of(signal)
+        name = (profile, signal.source, signal.id)
+        if name in self._seen:
+            self.duplicates += 1
+            return False
+        self._seen.add(name)
+        self._signals.append(signal)
+        entry = Entry(len(self._signals) - 1, signal)
+        apply_signal(self, entry, self.book, self.effects)
+        for kind in membership_of(signal).every:
+            self._levels.setdefault(profile, {}).setdefault(kind, []).append(entry)
+        self._take_effects()
+        return True
+
+    def advance(self, now: int, *, inclusive: bool = False) -> Iterator[Outcome]:
+        """Decide, in order of readiness, every wait that is ready before `now` (or at it, when inclusive)."""
+        while self._heap and (self._heap[0][0] < now or (inclusive and self._heap[0][0] == now)):
+            at, key = heapq.heappop(self._heap)
+            if self._index.get(key) != at:
+                continue
+            outcome = self._decide(key, at)
+            if outcome is not None:
+                yield outcome
+
+    def run_out(self) -> Iterator[Outcome]:
+        """Decide every pending wait at its own time."""
+        while self._heap:
+            yield from self.advance(self._heap[0][0], inclusive=True)
+
+    def stop(self, moment: Moment) -> None:
+        """The moment was stopped: its pending waits are suppressed at once."""
+        self.book.put(moment)
+        for key, (_, process) in self._processes.items():
+            track = process.tracks.get(moment.id)
+            if track is not None:
+                stop_waits(track, key, moment.id, self.effects)
+        self._take_effects()
+
+    @property
+    def pending(self) -> int:
+        """Waits that are not decided."""
+        return len(self._index)
+
+    def process(self, profile: ProfileId, kind: str, process_id: str) -> tuple[ProcessKey, Process]:
+        """The process, made when it is new."""
+        identity = ProcessId(*profile, kind, process_id)
+        key = self._names.get(identity)
+        if key is None:
+            key = self._names[identity] = len(self._names).to_bytes(8, "big")
+            self._processes[key] = (identity, Process())
+            self._keys.setdefault(profile, {}).setdefault(kind, []).append(key)
+        return key, self._processes[key][1]
+
+    def siblings(self, profile: ProfileId, kind: str) -> Iterable[tuple[ProcessKey, Process]]:
+        """Every process of that kind of the profile."""
+        return [(key, self._processes[key][1]) for key in self._keys.get(profile, {}).get(kind, ())]
+
+    def level_entries(self, profile: ProfileId, kind: str) -> list[Entry]:
+        """The profile's signals that belong to every process of that kind, in order."""
+        return sorted(self._levels.get(profile, {}).get(kind, ()), key=lambda entry: entry.signal.key)
+
+    def history(self, process: Process) -> list[Entry]:
+        """The entries of the process, in order, with their signals."""
+        return [Entry(sequence, self._signals[sequence]) for _, sequence in process.entries]
+
+    def touch(self, key: ProcessKey) -> None:
+        """Nothing to do: the process is changed in place."""
+
+    def _decide(self, key: WaitKey, now: int) -> Outcome | None:
+        process_key, moment_id, number = key
+        identity, process = self._processes[process_key]
+        moment = self.book.moments[moment_id]
+        track = process.tracks[moment_id]
+        wait = next(wait for wait in track.waits if wait.number == number)
+        profile = ProfileId(identity.configuration, identity.id_type, identity.profile)
+        decision = decide(
+            process,
+            identity,
+            moment,
+            wait,
+            self.history(process),
+            now=now,
+            last_raise_due=self._last_raise.get((moment_id, profile)),
+        )
+        if isinstance(decision, NotReady):
+            wait.armed = decision.at
+            self._arm(key, decision.at)
+            return None
+        record(track, wait, decision)
+        del self._index[key]
+        if decision.raised:
+            self._last_raise[moment_id, profile] = max(self._last_raise.get((moment_id, profile), 0), decision.due)
+        self.counts[moment_id, "raised" if decision.raised else f"suppressed:{decision.reason}"] += 1
+        return Outcome(moment_id, identity, decision, now)
+
+    def _arm(self, key: WaitKey, due: int) -> None:
+        self._index[key] = due
+        heapq.heappush(self._heap, (due, key))
+
+    def _take_effects(self) -> None:
+        for key in self.effects.disarmed:
+            self._index.pop(key, None)
+        for key, due in self.effects.armed.items():
+            self._arm(key, due)
+        self.counts.update(self.effects.counts)
+        self.contradictions += self.effects.contradictions
+        self.effects = Effects()
