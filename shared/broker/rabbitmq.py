@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager
 from typing import Any
@@ -24,7 +24,7 @@ from pika import spec
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.select_connection import IOLoop, SelectConnection
 from pika.channel import Channel
-from pika.exceptions import AMQPError, ChannelClosedByBroker
+from pika.exceptions import AMQPError, ChannelClosedByBroker, StreamLostError
 
 from contracts.topology import Binding, Exchange, Queue, Topology
 from shared.broker.errors import (
@@ -36,6 +36,7 @@ from shared.broker.errors import (
     UnknownQueue,
     Unroutable,
 )
+from shared.broker.frames import PublishEncoder, texts
 from shared.broker.port import NO_HEADERS, Delivery, Message
 
 _log = structlog.get_logger(__name__)
@@ -46,6 +47,7 @@ _BACKOFF = (0.05, 5.0)
 _LINGER = 0.020
 _QUIET = 0.005
 _FLUSH = 5.0
+_WRITE = 100
 
 
 def _parameters(url: str) -> pika.URLParameters:
@@ -98,15 +100,6 @@ def _exchange_arguments(exchange: Exchange) -> dict[str, Any] | None:
     return None if exchange.alternate is None else {"alternate-exchange": exchange.alternate}
 
 
-def _properties(message: Message) -> spec.BasicProperties:
-    headers: dict[str, Any] | None = dict(message.headers) if message.headers else None
-    if message.hidden_copies:
-        headers = {**(headers or {}), "BCC": list(message.hidden_copies)}
-    return spec.BasicProperties(
-        content_type=message.content_type, delivery_mode=2, message_id=message.message_id, headers=headers
-    )
-
-
 def _settle(future: Future[None], error: BrokerError | None) -> None:
     try:
         if error is None:
@@ -140,8 +133,9 @@ class RabbitMQPublisher:
         self._refusal: str | None = None
         self._closing = False
         self._opened = threading.Event()
-        self._connection: SelectConnection | None = None
+        self._connection: Any = None
         self._channel: Channel | None = None
+        self._encoder = PublishEncoder(1, 4096)
         self._blocked = False
         self._tag = 0
         self._lowest = 1
@@ -242,6 +236,7 @@ class RabbitMQPublisher:
 
     def _on_ready(self, channel: Channel) -> None:
         self._channel = channel
+        self._encoder = PublishEncoder(channel.channel_number, self._connection.params.frame_max)
         self._tag, self._lowest = 0, 1
         self._backoff = _BACKOFF[0]
         self._down_since = 0.0
@@ -253,25 +248,23 @@ class RabbitMQPublisher:
 
     def _flush(self) -> None:
         self._woken = False
-        channel: Any = self._channel
         waiting, pending = self._waiting, self._pending
-        if channel is None:
+        if self._channel is None:
             self._expire()
             return
         while waiting:
-            entry = waiting.popleft()
-            message = entry[0]
-            self._tag += 1
-            pending[self._tag] = entry
-            channel.basic_publish(
-                message.exchange,
-                message.routing_key,
-                message.body,
-                _properties(message),
-                mandatory=not message.optional,
-            )
-            if self._channel is not channel:
-                return
+            parts: list[bytes] = []
+            while waiting and len(parts) < _WRITE:
+                entry = waiting.popleft()
+                try:
+                    parts.append(self._encoder.encode(entry[0]))
+                except ValueError as error:
+                    entry[1].set_exception(error)
+                    continue
+                self._tag += 1
+                pending[self._tag] = entry
+            if parts:
+                self._connection._adapter_emit_data(b"".join(parts))
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
@@ -502,7 +495,7 @@ class RabbitMQConsumer:
         """Drops the TCP stream; pika has no public word for that. `_gone` follows."""
         self._mark_lost("it was dropped")
         if self._channel is not None and self._connection.is_open:
-            self._connection._adapter_disconnect_stream()
+            self._connection._terminate_stream(StreamLostError("it was dropped"))
         else:
             self._loop.stop()
 
@@ -534,14 +527,9 @@ def _delivery(method: spec.Basic.Deliver, properties: spec.BasicProperties, body
         routing_key=method.routing_key,
         body=body,
         message_id=properties.message_id or "",
-        headers=_texts(properties.headers) if properties.headers else NO_HEADERS,
+        headers=texts(properties.headers) if properties.headers else NO_HEADERS,
         redelivered=method.redelivered,
     )
-
-
-def _texts(headers: Mapping[str, Any]) -> dict[str, str]:
-    """The headers that are text: those of the publisher, and `x-first-death-reason` and its like."""
-    return {name: value for name, value in headers.items() if isinstance(value, str)}
 
 
 class RabbitMQBroker:
