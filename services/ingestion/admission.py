@@ -1,0 +1,162 @@
+"""Who may send which signal from where (DOMAIN §3). Pure: states in, an admission or a refusal out."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from contracts.configurations import ConfigurationState, InvalidDomain, KeyState, domain_allows, normalise_host
+from contracts.signals import Reference, SignalKind, Touchpoint
+from services.ingestion.refusals import Refusal
+
+_ORIGIN = re.compile(r"https?://([^/?#\\@\s]+)", re.IGNORECASE)
+_DEFAULT_ID_TYPES = ("email",)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An audience configuration as ingestion needs it."""
+
+    id: str
+    domains: tuple[str, ...]
+    id_types: frozenset[str]
+    reference: Reference
+    audience: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A key was recognised: what it stands for, and where its signals come from."""
+
+    listener: Listener
+    key_id: str
+    touchpoint: Touchpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """All keys and domains at one moment; immutable, so that threads share it."""
+
+    keys: dict[str, tuple[tuple[Listener, KeyState], ...]]
+    domains: tuple[str, ...]
+    pepper: bytes
+
+    @classmethod
+    def of(cls, states: Iterable[ConfigurationState], pepper: bytes) -> Directory:
+        """The directory of the newest states; deleted configurations have no keys and no domains."""
+        keys: dict[str, tuple[tuple[Listener, KeyState], ...]] = {}
+        domains: dict[str, None] = {}
+        for state in states:
+            if state.deleted:
+                continue
+            listener = _listener(state)
+            domains.update(dict.fromkeys(state.domains))
+            for key in state.keys:
+                keys[key.id] = (*keys.get(key.id, ()), (listener, key))
+        return cls(keys, tuple(domains), pepper)
+
+
+def _listener(state: ConfigurationState) -> Listener:
+    audience = state.audience
+    return Listener(
+        id=state.id,
+        domains=state.domains,
+        id_types=frozenset(audience.id_types if audience else _DEFAULT_ID_TYPES),
+        reference=Reference(state.id, state.name),
+        audience=Reference(audience.id, audience.name) if audience else Reference(""),
+    )
+
+
+def hash_secret(pepper: bytes, secret: str) -> str:
+    """The hex HMAC-SHA256 that a `KeyState` keeps of a server key's secret."""
+    return hmac.digest(pepper, secret.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+
+def admit(
+    directory: Directory,
+    key_header: str | None,
+    origin: str | None,
+    site: str | None,
+    kind: SignalKind,
+    now: int,
+) -> Admitted | Refusal:
+    """Whether a signal of `kind` about a normalised `site` is taken from this key and Origin at `now` (µs)."""
+    admitted = admit_key(directory, key_header, origin, now)
+    if isinstance(admitted, Refusal):
+        return admitted
+    return admit_kind(admitted, kind) or admit_site(admitted, site) or admitted
+
+
+def admit_key(directory: Directory, key_header: str | None, origin: str | None, now: int) -> Admitted | Refusal:
+    """The part of `admit` that holds for a whole request: 401 for the key, 403 when disabled or of foreign origin."""
+    if not key_header:
+        return Refusal(401, "missing_key", "the header X-Api-Key is missing")
+    key_id, colon, secret = key_header.strip().partition(":")
+    known = directory.keys.get(key_id, ())
+    if not known:
+        return Refusal(401, "unknown_key", "the key is unknown")
+    matching = [pair for pair in known if _secret_fits(directory.pepper, pair[1], secret if colon else None)]
+    if not matching:
+        return Refusal(401, "wrong_secret", "the key's secret is missing or wrong")
+    alive = [(listener, key) for listener, key in matching if key.expires_at is None or now < key.expires_at]
+    if not alive:
+        return Refusal(401, "expired_key", "the key has been replaced by a newer one")
+    listener, key = next((pair for pair in alive if pair[1].enabled), alive[0])
+    if not key.enabled:
+        return Refusal(403, "disabled_key", "the key is disabled")
+    if key.type == "web" and not origin_allowed(listener.domains, origin):
+        return Refusal(403, "foreign_origin", "the Origin is not a domain of the audience configuration")
+    return Admitted(listener, key.id, key.type)
+
+
+def _secret_fits(pepper: bytes, key: KeyState, secret: str | None) -> bool:
+    if key.type != "server":
+        return secret is None
+    if secret is None or key.secret_hash is None:
+        return False
+    return hmac.compare_digest(hash_secret(pepper, secret), key.secret_hash)
+
+
+def admit_kind(admitted: Admitted, kind: SignalKind) -> Refusal | None:
+    """403 for a kind that the catalogue does not take from this touchpoint."""
+    if admitted.touchpoint == "server" or admitted.touchpoint in kind.touchpoints:
+        return None
+    return Refusal(403, "kind_not_allowed", f"{kind.name} is not taken from the touchpoint {admitted.touchpoint}")
+
+
+def admit_site(admitted: Admitted, site: str | None) -> Refusal | None:
+    """403 for a normalised site outside the domains; app and server signals are free where there are no domains."""
+    if site is None:
+        return None
+    domains = admitted.listener.domains
+    if domain_allows(domains, site) or (not domains and admitted.touchpoint != "web"):
+        return None
+    return Refusal(403, "foreign_site", "the site is not a domain of the audience configuration")
+
+
+def origin_allowed(domains: tuple[str, ...], origin: str | None) -> bool:
+    """Whether an Origin header names one of the domains, over http or https on any port."""
+    if origin is None:
+        return False
+    host = _origin_host(origin)
+    return host is not None and domain_allows(domains, host)
+
+
+@lru_cache(maxsize=4096)
+def _origin_host(origin: str) -> str | None:
+    match = _ORIGIN.fullmatch(origin)
+    return None if match is None else host_of(match[1])
+
+
+@lru_cache(maxsize=4096)
+def host_of(site: str) -> str | None:
+    """The normalised host, or None where the text is none; remembered, since IDNA is slow and sites are few."""
+    if len(site) > 255:
+        return None
+    try:
+        return normalise_host(site)
+    except InvalidDomain:
+        return None
