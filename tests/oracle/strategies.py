@@ -34,8 +34,8 @@ class Grid:
     length: int = 14  # steps in a history
 
 
-CART_GRID = Grid(step=30 * SECOND, durations=(1, 2, 2, 3), expiry=9)
-BROWSE_GRID = Grid(step=10 * MINUTE, durations=(1, 2, 3), expiry=7)
+CART_GRID = Grid(step=30 * SECOND, durations=(1, 2, 3, 4), expiry=9)
+BROWSE_GRID = Grid(step=10 * MINUTE, durations=(1, 2, 3, 3), expiry=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +52,6 @@ class History:
 
 def grid_of(template: str) -> Grid:
     return CART_GRID if template == "cart_abandon" else BROWSE_GRID
-
-
-def rarely(draw: st.DrawFn, one_in: int) -> bool:
-    return draw(st.integers(0, one_in - 1)) == one_in - 1
 
 
 def instants(grid: Grid) -> st.SearchStrategy[int]:
@@ -82,13 +78,35 @@ def item_lists(minimum: int = 0) -> st.SearchStrategy[tuple[Item, ...]]:
     return st.lists(item, min_size=minimum, max_size=2).map(tuple)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Focus:
+    """What the signals of one history are drawn from: few processes and sites, so that signals meet."""
+
+    kinds: tuple[str, ...]
+    profiles: tuple[tuple[str, str], ...]
+    processes: tuple[str | None, ...]
+    sites: tuple[str | None, ...]
+
+
 @st.composite
-def signals(draw: st.DrawFn, template: str, number: int, profiles: int = 2) -> Arrival:
+def focuses(draw: st.DrawFn, template: str, profiles: int) -> Focus:
+    kinds = CART_KINDS if template == "cart_abandon" else BROWSE_KINDS
+    active = ("cart/add", "cart/add", "cart/remove") if template == "cart_abandon" else ("product/view",)
+    return Focus(
+        kinds=draw(st.sampled_from((kinds, kinds + 5 * active))),
+        profiles=draw(st.sampled_from((PROFILES[:1], PROFILES[:1], PROFILES[:profiles]))),
+        processes=draw(st.sampled_from((("p",), ("p",), (None,), ("p", "p", None), ("p", "q"), PROCESSES))),
+        sites=draw(st.sampled_from(((None,), ("a",), ("a", "a", "b"), SITES))),
+    )
+
+
+@st.composite
+def signals(draw: st.DrawFn, template: str, number: int, focus: Focus) -> Arrival:
     """One signal, first delivery. Ids are spread so that their order differs from that of time."""
     grid = grid_of(template)
-    kind = draw(st.sampled_from(CART_KINDS if template == "cart_abandon" else BROWSE_KINDS))
+    kind = draw(st.sampled_from(focus.kinds))
     time = draw(instants(grid))
-    process = draw(st.sampled_from(PROCESSES))
+    process = draw(st.sampled_from(focus.processes))
     is_cart = kind.startswith("cart/")
     return Arrival(
         id=f"{(number * 37) % 101:03}",
@@ -96,12 +114,27 @@ def signals(draw: st.DrawFn, template: str, number: int, profiles: int = 2) -> A
         kind=kind,
         time=time,
         received_at=time + draw(latenesses(grid)),
-        profile=PROFILES[draw(st.integers(0, profiles - 1))],
-        site=draw(st.sampled_from(SITES)),
+        profile=draw(st.sampled_from(focus.profiles)),
+        site=draw(st.sampled_from(focus.sites)),
         cart_id=process if is_cart else None,
         session_id=process if template == "browse_abandon" else None,
         items=draw(item_lists(1 if kind == "cart/add" or not is_cart else 0)),
     )
+
+
+@st.composite
+def held_back(draw: st.DrawFn, template: str, arrivals: list[Arrival]) -> list[Arrival]:
+    """The arrivals after an outage: what happened before its end is received in a burst, seconds apart, mostly."""
+    grid = grid_of(template)
+    end = draw(instants(grid)) + grid.length // 2 * grid.step
+    held = draw(st.sampled_from((1, 1, 1, 2)))  # all, or every second signal
+
+    def received(number: int, arrival: Arrival) -> int:
+        if arrival.time >= end or number % held:
+            return arrival.received_at
+        return end + draw(st.sampled_from((0, 0, 1, 5, 10, 20, 29, 30, 45))) * SECOND
+
+    return [replace(arrival, received_at=received(number, arrival)) for number, arrival in enumerate(arrivals)]
 
 
 @st.composite
@@ -172,7 +205,7 @@ def moments(draw: st.DrawFn, template: str, edits: bool = False) -> Moment:
 
 def expiries(template: str) -> st.SearchStrategy[int]:
     grid = grid_of(template)
-    return st.sampled_from((DAY, grid.expiry * grid.step))
+    return st.sampled_from((DAY, DAY, grid.expiry * grid.step))
 
 
 @st.composite
@@ -180,7 +213,7 @@ def histories(
     draw: st.DrawFn,
     template: str,
     *,
-    most: int = 12,
+    most: int = 14,
     profiles: int = 2,
     in_time: bool = False,
     copies: bool = True,
@@ -192,10 +225,13 @@ def histories(
     `in_time`: every signal is received when it happens. `copies`: with redelivered and changed copies. `edits`: the
     settings may change. `plain`: a moment that always runs, without maximum wait, minimum views and sites.
     """
-    count = draw(st.integers(1, most))
-    arrivals = [draw(signals(template, number, profiles)) for number in range(count)]
+    count = draw(st.one_of(st.integers(1, most), st.integers(most // 2, most)))
+    focus = draw(focuses(template, profiles))
+    arrivals = [draw(signals(template, number, focus)) for number in range(count)]
     if in_time:
         arrivals = [replace(arrival, received_at=arrival.time) for arrival in arrivals]
+    elif draw(st.sampled_from((False, True, True))):
+        arrivals = draw(held_back(template, arrivals))
     if copies:
         chosen = draw(st.lists(st.sampled_from(arrivals), max_size=3))
         arrivals += [draw(duplicates(template, arrival)) for arrival in chosen]
