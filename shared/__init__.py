@@ -1,0 +1,1 @@
+"""Plumbing that knows no moment: broker, store, outbox, clock, settings, logs, metrics, HTTP."""

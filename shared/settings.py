@@ -1,0 +1,187 @@
+"""What an operator can set: read once from the environment, checked, documented in one place."""
+
+# ruff: noqa: RUF009 - `_variable` is dataclasses.field with its documentation
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+_SECOND = 1_000_000
+_DAY = 86_400 * _SECOND
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+class InvalidSetting(ValueError):
+    """A setting cannot be used."""
+
+    def __init__(self, variable: str, reason: str) -> None:
+        super().__init__(f"{variable}: {reason}")
+        self.variable = variable
+        self.reason = reason
+
+
+def _variable(name: str, help: str, *, default: str = "") -> Any:
+    return field(metadata={"variable": name, "help": help, "default": default})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one process; spans are in microseconds."""
+
+    data: Path = _variable(
+        "MOMENTS_DATA", "Folder of SQLite files, secrets and the embedded broker.", default=".moments"
+    )
+    broker_url: str = _variable(
+        "MOMENTS_BROKER_URL",
+        "`embedded:` (a file in the data folder), `embedded:///path/broker.db` or `amqp://user:password@host:5672/`.",
+        default="embedded:",
+    )
+    config_database_url: str = _variable(
+        "MOMENTS_CONFIG_DATABASE_URL", "Database of config alone.", default="MOMENTS_DATABASE_URL"
+    )
+    ingestion_database_url: str = _variable(
+        "MOMENTS_INGESTION_DATABASE_URL", "Database of ingestion alone.", default="MOMENTS_DATABASE_URL"
+    )
+    trigger_database_url: str = _variable(
+        "MOMENTS_TRIGGER_DATABASE_URL", "Database of trigger alone.", default="MOMENTS_DATABASE_URL"
+    )
+    given_admin_token: str = _variable(
+        "MOMENTS_ADMIN_TOKEN", "Bearer token of the REST APIs; else made once in `<data>/admin-token`."
+    )
+    given_secret_pepper: str = _variable(
+        "MOMENTS_SECRET_PEPPER", "Key of the hash of server secrets; else made once in `<data>/pepper`."
+    )
+    host: str = _variable("MOMENTS_HOST", "Address that the services listen on.", default="127.0.0.1")
+    port_base: int = _variable(
+        "MOMENTS_PORT_BASE", "Port of config; ingestion and trigger take the next two.", default="8081"
+    )
+    ingestion_workers: int = _variable("MOMENTS_INGESTION_WORKERS", "Processes of ingestion.", default="2")
+    partitions: int = _variable("MOMENTS_PARTITIONS", "Partitions of the signals; fixed at install.", default="16")
+    expiry: int = _variable(
+        "MOMENTS_EXPIRY", "Seconds after which a signal is too late to open a wait.", default="86400"
+    )
+    retention: int = _variable(
+        "MOMENTS_RETENTION_DAYS", "Days for which a process is kept after its last signal.", default="30"
+    )
+    log_level: str = _variable("MOMENTS_LOG_LEVEL", "debug, info, warning or error.", default="info")
+    trigger_name: str = _variable(
+        "MOMENTS_TRIGGER_NAME", "Name of this trigger process, different for each.", default="trigger-1"
+    )
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings of an environment; raises InvalidSetting. Unset and empty mean the same."""
+        read = _Reader(environ)
+        data = Path(read.text("data")).expanduser().absolute()
+        return cls(
+            data=data,
+            broker_url=_broker_url(read.text("broker_url"), data),
+            **{f"{service}_database_url": _database_url(environ, service, data) for service in _SERVICES},
+            given_admin_token=read.secret("given_admin_token"),
+            given_secret_pepper=read.secret("given_secret_pepper"),
+            host=read.text("host"),
+            port_base=read.number("port_base", 1, 65_533),
+            ingestion_workers=read.number("ingestion_workers", 1, 64),
+            partitions=read.number("partitions", 1, 256),
+            expiry=read.number("expiry", 1, 90 * 86_400) * _SECOND,
+            retention=read.number("retention", 1, 3_650) * _DAY,
+            log_level=read.choice("log_level", _LEVELS),
+            trigger_name=read.text("trigger_name"),
+        )
+
+    @property
+    def admin_token(self) -> str:
+        """The bearer token; made and kept in the data folder when none is given."""
+        return self.given_admin_token or kept_secret(self.data / "admin-token", lambda: secrets.token_urlsafe(32))
+
+    @property
+    def secret_pepper(self) -> bytes:
+        """The key under which server secrets are hashed; made and kept in the data folder when none is given."""
+        return (self.given_secret_pepper or kept_secret(self.data / "pepper", lambda: secrets.token_hex(32))).encode()
+
+
+_SERVICES = ("config", "ingestion", "trigger")
+_METADATA = {declared.name: declared.metadata for declared in fields(Settings)}
+
+
+def documented_settings() -> list[tuple[str, str, str]]:
+    """Variable, default and help of every setting, for the README and `--help`."""
+    own = [(entry["variable"], entry["default"], entry["help"]) for entry in _METADATA.values()]
+    return [
+        *own[:2],
+        ("MOMENTS_DATABASE_URL", "SQLite files in the data folder", "`postgresql://…`; a schema for each service."),
+        *own[2:],
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    environ: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        declared = _METADATA[name]
+        return self.environ.get(declared["variable"], "").strip() or str(declared["default"])
+
+    def secret(self, name: str) -> str:
+        value = self.text(name)
+        if value and len(value) < 16:
+            raise InvalidSetting(_METADATA[name]["variable"], "use 16 characters or more")
+        if not value.isascii() or any(character.isspace() for character in value):
+            raise InvalidSetting(_METADATA[name]["variable"], "use ASCII characters without spaces")
+        return value
+
+    def number(self, name: str, least: int, most: int) -> int:
+        text = self.text(name)
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise InvalidSetting(_METADATA[name]["variable"], f"{text!r} is no whole number from {least} to {most}")
+        return int(text)
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        text = self.text(name).lower()
+        if text not in choices:
+            raise InvalidSetting(_METADATA[name]["variable"], f"{text!r} is none of {', '.join(choices)}")
+        return text
+
+
+def _broker_url(text: str, data: Path) -> str:
+    if text in ("embedded", "embedded:"):
+        return f"embedded://{quote(str(data / 'broker.db'))}"
+    if text.startswith(("embedded:///", "amqp://", "amqps://")):
+        return text
+    raise InvalidSetting("MOMENTS_BROKER_URL", "use embedded:, embedded:///path/broker.db or amqp://…")
+
+
+def _database_url(environ: Mapping[str, str], service: str, data: Path) -> str:
+    for variable in (f"MOMENTS_{service.upper()}_DATABASE_URL", "MOMENTS_DATABASE_URL"):
+        text = environ.get(variable, "").strip()
+        if not text:
+            continue
+        if text.startswith(("postgresql://", "postgres://")):
+            return text
+        if text.startswith("sqlite:///") and variable != "MOMENTS_DATABASE_URL":
+            return text
+        raise InvalidSetting(variable, "use postgresql://user:password@host/database")
+    return f"sqlite:///{quote(str(data / f'{service}.db'))}"
+
+
+def kept_secret(path: Path, make: Callable[[], str]) -> str:
+    """The secret in a file, which is made once (mode 600), also when two processes ask at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(make())
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text(encoding="ascii").strip()
