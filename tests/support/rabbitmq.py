@@ -109,6 +109,11 @@ class RabbitMQNode:
         self.kill()
         self.start()
 
+    def ensure_running(self) -> None:
+        """Start unless it runs."""
+        if self._server is None or self._server.poll() is not None:
+            self.start()
+
     def url(self, vhost: str = "%2F") -> str:
         """The AMQP URL of a vhost."""
         return f"amqp://{_USER}:{_USER}@127.0.0.1:{self.port}/{vhost}"
