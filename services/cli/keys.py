@@ -1,0 +1,99 @@
+"""`moments keys`: list and switch the keys of audience configurations through config's REST API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from services.cli.failures import Failed
+from services.cli.options import Url, data_option, environment, settings_from
+from services.cli.rest import Administration, administration
+from services.cli.serve import port_of, url_of
+
+_CONFIGURATIONS = "/api/v1/audience-configurations"
+
+
+def _connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        data_option,
+        click.option(
+            "--token",
+            envvar="MOMENTS_ADMIN_TOKEN",
+            metavar="TOKEN",
+            help="The admin token. [default: that of the data folder]",
+        ),
+        click.option("--url", type=Url(), help="config. [default: http://127.0.0.1:8081]"),
+    ):
+        command = option(command)
+    return command
+
+
+def config_service(url: str | None, token: str | None, data: str | None) -> Administration:
+    """config's API as the options and settings say."""
+    settings = settings_from(environment(data))
+    port = port_of("config", settings.port_base)
+    assert port is not None
+    return administration(url or url_of(settings.host, port), token or settings.admin_token)
+
+
+def pages_of(api: Administration, path: str) -> Iterator[dict[str, Any]]:
+    """Every entry of a paged list."""
+    page = 1
+    while True:
+        document = api.get(f"{path}?page={page}&page_size=100")
+        entries = document.get("items", []) if isinstance(document, dict) else document
+        yield from entries
+        if len(entries) < 100:
+            return
+        page += 1
+
+
+@click.group()
+def keys() -> None:
+    """List, enable and disable the keys of audience configurations."""
+
+
+@keys.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+@_connection_options
+def list_keys(as_json: bool, url: str | None, token: str | None, data: str | None) -> None:
+    """List every key with its configuration."""
+    api = config_service(url, token, data)
+    rows = [
+        {"configuration": {"id": each["id"], "name": each["name"]}, **key}
+        for each in pages_of(api, _CONFIGURATIONS)
+        for key in each["keys"]
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    for row in rows:
+        state = "enabled" if row["enabled"] else "disabled"
+        click.echo(f"{row['type']:<7} {row['id']:<40} {state:<9} {row['configuration']['name']}")
+    if not rows:
+        click.echo("There is no audience configuration yet.")
+
+
+def _switching(name: str, doing: str) -> click.Command:
+    @keys.command(name, help=f"{doing} a key: pk_…, ak_… or sk_… (without its secret).")
+    @click.argument("key")
+    @_connection_options
+    def switch(key: str, url: str | None, token: str | None, data: str | None) -> None:
+        api = config_service(url, token, data)
+        wanted = key.partition(":")[0]
+        for configuration in pages_of(api, _CONFIGURATIONS):
+            if any(each["id"] == wanted for each in configuration["keys"]):
+                api.post(f"{_CONFIGURATIONS}/{configuration['id']}/keys/{quote(wanted, safe='')}/{name}")
+                click.echo(f"{wanted} of {configuration['name']} is {name}d.")
+                return
+        raise Failed(f"No audience configuration has the key {wanted}. `moments keys list` shows them.")
+
+    return switch
+
+
+enable = _switching("enable", "Enable")
+disable = _switching("disable", "Disable")

@@ -1,0 +1,97 @@
+"""`moments serve`: one service in the foreground; and how each service is started, for `up` too."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+
+from services.cli.failures import Failed, Unreachable
+from services.cli.options import ROOT, data_option, environment, settings_from
+from services.cli.rest import Client, NoAnswer
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A service: its place after MOMENTS_PORT_BASE and its gunicorn threads; None for no HTTP."""
+
+    port_offset: int | None
+    threads: int = 4
+
+
+SERVICES: Mapping[str, Served] = {
+    "config": Served(0, threads=8),
+    "ingestion": Served(1),
+    "trigger": Served(2),
+    "trigger-worker": Served(None),
+}
+
+
+def port_of(service: str, port_base: int) -> int | None:
+    """The port of a service, or None for the worker."""
+    offset = SERVICES[service].port_offset
+    return None if offset is None else port_base + offset
+
+
+def url_of(host: str, port: int) -> str:
+    """Where a service that listens on `host` is reached from this machine."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def command_of(service: str, settings: Settings) -> tuple[str, ...]:
+    """The command line that starts a service."""
+    port = port_of(service, settings.port_base)
+    if port is None:
+        return (sys.executable, "-m", "services.trigger.worker")
+    host = settings.host
+    workers = settings.ingestion_workers if service == "ingestion" else 1
+    return (
+        *(sys.executable, "-m", "gunicorn", f"services.{service}.wsgi:application()"),
+        *("--bind", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"),
+        *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(SERVICES[service].threads)),
+        *("--no-control-socket", "--graceful-timeout", "8", "--keep-alive", "30", "--log-level", "warning"),
+        *("--name", f"moments-{service}", "--chdir", str(ROOT)),
+    )
+
+
+@click.command()
+@click.argument("service", type=click.Choice(list(SERVICES)))
+@click.option("--host", metavar="HOST", help="Listen on this address. [default: $MOMENTS_HOST, else 127.0.0.1]")
+@click.option("--port-base", type=click.IntRange(1, 65533), metavar="PORT", help="config's port; the others follow.")
+@data_option
+def serve(service: str, host: str | None, port_base: int | None, data: str | None) -> None:
+    """Run one service in the foreground, as a container or systemd does.
+
+    config, ingestion and trigger listen on port base, +1 and +2 (8081 to 8083); trigger-worker has no port.
+    """
+    environ = environment(data)
+    if host:
+        environ["MOMENTS_HOST"] = host
+    if port_base:
+        environ["MOMENTS_PORT_BASE"] = str(port_base)
+    environ["PYTHONPATH"] = str(ROOT)
+    settings = settings_from(environ)
+    command = command_of(service, settings)
+    os.chdir(ROOT)
+    os.execve(command[0], command, environ)  # noqa: S606 - there is no shell
+
+
+@click.command(hidden=True)
+@click.argument("service", type=click.Choice(list(SERVICES)))
+def healthy(service: str) -> None:
+    """Exit with 0 when the service on this machine is ready: the check of a container."""
+    settings = settings_from(environment())
+    port = port_of(service, settings.port_base)
+    if port is None:
+        return
+    try:
+        answer = Client(url_of(settings.host, port), timeout=4.0).call("GET", "/readyz")
+    except NoAnswer as error:
+        raise Unreachable(f"{service}: {error}") from error
+    if answer.status != 200:
+        raise Failed(f"{service} is not ready: {answer.reason()}")
