@@ -1,0 +1,36 @@
+"""Prometheus metrics that every service has, and the page that shows all of them.
+
+Several processes of one service share a page when `PROMETHEUS_MULTIPROC_DIR` names an empty folder at their start.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+REQUESTS = Counter("moments_http_requests", "Requests answered.", ("service", "method", "route", "status"))
+DURATION = Histogram(
+    "moments_http_request_seconds",
+    "Time from a request to its answer.",
+    ("service", "method", "route"),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+
+def observe_request(service: str, method: str, route: str, status: int, seconds: float) -> None:
+    """Count one answered request; `route` is the pattern, never the path with its ids."""
+    REQUESTS.labels(service, method, route, str(status)).inc()
+    DURATION.labels(service, method, route).observe(seconds)
+
+
+def metrics_page() -> bytes:
+    """All metrics of this process, or of all processes that share the folder."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
