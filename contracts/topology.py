@@ -100,6 +100,7 @@ def moments_topology(partitions: int) -> Topology:
         Binding(SIGNALS, PARTITIONS, "partition.*", to_exchange=True),
         Binding(SIGNALS, JOURNEYS, "signal.#", to_exchange=True),
         Binding(LOST, LOST, ""),
+        Binding(DEAD_LETTERS, DEAD_LETTERS, ""),
         Binding(JOURNEYS_UNROUTED, UNROUTED, "moment.#"),
         Binding(CONFIGURATION, SNAPSHOT_REQUESTS, SNAPSHOT_REQUEST),
     ]
@@ -112,6 +113,7 @@ def moments_topology(partitions: int) -> Topology:
             Exchange(JOURNEYS, "topic", alternate=JOURNEYS_UNROUTED),
             Exchange(SIGNALS, "topic"),
             Exchange(CONFIGURATION, "topic"),
+            Exchange(DEAD_LETTERS, "fanout"),
         ),
         queues=tuple(queues),
         bindings=tuple(bindings),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from contracts.processes import ContentState, empty_content
@@ -29,8 +29,7 @@ REPEATED = "repeat"
 COOLING = "cool_down"
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessId:
+class ProcessId(NamedTuple):
     """The full name of a process."""
 
     configuration: str

@@ -45,22 +45,27 @@ def end_wait(track: Track, process_key: ProcessKey, moment: Moment, wait: Wait, 
 
 def stop_waits(track: Track, process_key: ProcessKey, moment_id: str, effects: Effects) -> None:
     """Suppress every pending wait of a track: its moment was stopped."""
-    for wait in track.waits:
-        effects.disarm((process_key, moment_id, wait.number))
-        effects.count(moment_id, f"suppressed:{STOPPED}")
-        track.decided.append(
-            Decided(
-                number=wait.number,
-                opened=wait.opened,
-                last=wait.last,
-                due=wait.armed,
-                raised=False,
-                reason=STOPPED,
-                raise_id="",
-            )
+    for wait in list(track.waits):
+        stop_wait(track, process_key, moment_id, wait, effects)
+
+
+def stop_wait(track: Track, process_key: ProcessKey, moment_id: str, wait: Wait, effects: Effects) -> None:
+    """Suppress one pending wait: its moment was stopped. It freezes nothing (DOMAIN §5)."""
+    effects.disarm((process_key, moment_id, wait.number))
+    effects.count(moment_id, f"suppressed:{STOPPED}")
+    track.waits = [pending for pending in track.waits if pending.number != wait.number]
+    track.current = -1 if track.current == wait.number else track.current
+    track.decided.append(
+        Decided(
+            number=wait.number,
+            opened=wait.opened,
+            last=wait.last,
+            due=wait.armed,
+            raised=False,
+            reason=STOPPED,
+            raise_id="",
         )
-    track.waits = []
-    track.current = -1
+    )
 
 
 def copy_wait(wait: Wait) -> Wait:

@@ -1,0 +1,201 @@
+"""Deciding due waits in one transaction with their raises and the outbox (ARCHITECTURE §3.6, DOMAIN §6.4)."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from contracts.events import encode_moment_event, moment_routing_key
+from contracts.topology import JOURNEYS
+from services.trigger.engine.decide import Decision, NotReady, decide, record
+from services.trigger.engine.moment import Moment
+from services.trigger.engine.state import Wait
+from services.trigger.engine.waits import due_of
+from services.trigger.registry import Registry
+from services.trigger.store.records import (
+    DueWait,
+    RaiseRow,
+    add_counts,
+    delete_waits,
+    due_waits,
+    insert_raises,
+    last_raises,
+    move_waits,
+)
+from services.trigger.store.rows import Rows
+from services.trigger.store.shelf import BatchShelf, Stored
+from shared.broker import Message
+from shared.outbox import Outbox
+
+CHUNK = 250
+
+
+@dataclass(slots=True)
+class _Candidate:
+    row: DueWait
+    stored: Stored
+    moment: Moment
+    wait: Wait
+
+    @property
+    def order(self) -> tuple[int, str, str]:
+        return (due_of(self.moment, self.wait), self.stored.identity.kind, self.stored.identity.process)
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """What one transaction decided; `more` when there may be further due waits."""
+
+    raised: int
+    suppressed: int
+    more: bool
+
+
+def fire(rows: Rows, outbox: Outbox, registry: Registry, credits: Mapping[int, int], now: int) -> Fired:
+    """Decide, inside the caller's transaction, up to a chunk of the waits that are due.
+
+    `credits`: partition → the instant of its marker: waits ready at or before it may be decided (DOMAIN §6.5).
+    """
+    found: list[DueWait] = []
+    for partition, until in credits.items():
+        if len(found) < CHUNK:
+            found += due_waits(rows, partition, min(until, now), CHUNK - len(found))
+    if not found:
+        return Fired(0, 0, more=False)
+    shelf = BatchShelf(rows)
+    candidates, orphans = _candidates(shelf, found, registry)
+    delete_waits(rows, [row.key for row in orphans])
+    shelf.fetch_history({id(c.stored.process): c.stored.process for c in candidates}.values())
+    batch = _Batch(rows, outbox, registry, now)
+    batch.read_last_raises(candidates)
+    for candidate in sorted(candidates, key=lambda candidate: candidate.order):
+        batch.decide(shelf, candidate)
+    shelf.save()
+    batch.write(candidates[0].row.partition if candidates else 0)
+    return Fired(batch.raised, batch.suppressed, more=len(found) >= CHUNK)
+
+
+def _candidates(
+    shelf: BatchShelf, found: Sequence[DueWait], registry: Registry
+) -> tuple[list[_Candidate], list[DueWait]]:
+    stored = shelf.fetch({row.key[0] for row in found})
+    candidates, orphans = [], []
+    for row in found:
+        process_key, moment_id, number = row.key
+        moment = registry.moment(moment_id)
+        place = stored.get(process_key)
+        track = place.process.tracks.get(moment_id) if place is not None else None
+        wait = next((wait for wait in track.waits if wait.number == number), None) if track is not None else None
+        if moment is None or place is None or wait is None:
+            orphans.append(row)
+        else:
+            candidates.append(_Candidate(row, place, moment, wait))
+    return candidates, orphans
+
+
+class _Batch:
+    """The decisions of one transaction and what they write."""
+
+    def __init__(self, rows: Rows, outbox: Outbox, registry: Registry, now: int):
+        self._rows = rows
+        self._outbox = outbox
+        self._registry = registry
+        self._now = now
+        self._last: dict[str, dict[bytes, int]] = {}
+        self._moved: list[tuple[int, tuple[bytes, str, int]]] = []
+        self._gone: list[tuple[bytes, str, int]] = []
+        self._raises: list[RaiseRow] = []
+        self._messages: dict[str, tuple[int, Message]] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self.raised = 0
+        self.suppressed = 0
+
+    def read_last_raises(self, candidates: Sequence[_Candidate]) -> None:
+        """Load what the cool-downs are held against."""
+        wanted: dict[str, set[bytes]] = defaultdict(set)
+        for candidate in candidates:
+            if candidate.moment.settings.get("coolDown"):
+                wanted[candidate.moment.id].add(candidate.stored.profile_key)
+        self._last = {moment: last_raises(self._rows, moment, profiles) for moment, profiles in wanted.items()}
+
+    def decide(self, shelf: BatchShelf, candidate: _Candidate) -> None:
+        """Decide one wait and note what follows."""
+        stored, moment, wait = candidate.stored, candidate.moment, candidate.wait
+        last = self._last.setdefault(moment.id, {})
+        outcome = decide(
+            stored.process,
+            stored.identity,
+            moment,
+            wait,
+            shelf.history(stored.process),
+            now=self._now,
+            last_raise_due=last.get(stored.profile_key),
+        )
+        shelf.touch(candidate.row.key[0])
+        if isinstance(outcome, NotReady):
+            wait.armed = outcome.at
+            self._moved.append((outcome.at, candidate.row.key))
+            return
+        record(stored.process.tracks[moment.id], wait, outcome)
+        self._gone.append(candidate.row.key)
+        event = b""
+        if outcome.raised:
+            last[stored.profile_key] = max(last.get(stored.profile_key, 0), outcome.due)
+            event = self._event(candidate, outcome)
+            message = Message(
+                exchange=JOURNEYS,
+                routing_key=moment_routing_key(moment.template.type),
+                body=event,
+                message_id=outcome.raise_id,
+            )
+            self._messages[outcome.raise_id] = (candidate.row.partition, message)
+        self._note(candidate, outcome, event)
+
+    def write(self, partition: int) -> None:
+        """Write index, raises, outbox and counters. A raise that stands already is published no second time."""
+        move_waits(self._rows, self._moved)
+        delete_waits(self._rows, self._gone)
+        inserted = insert_raises(self._rows, self._raises)
+        by_partition: dict[int, list[Message]] = defaultdict(list)
+        for key, (place, message) in self._messages.items():
+            if key in inserted:
+                by_partition[place].append(message)
+        for place, messages in by_partition.items():
+            self._outbox.add(messages, partition=place)
+        add_counts(self._rows, self._counts, partition)
+
+    def _note(self, candidate: _Candidate, outcome: Decision, event: bytes) -> None:
+        counter = "raised" if outcome.raised else f"suppressed:{outcome.reason}"
+        self._counts[candidate.moment.id, counter] += 1
+        self.raised += outcome.raised
+        self.suppressed += not outcome.raised
+        self._raises.append(
+            RaiseRow(
+                id=outcome.raise_id,
+                moment_id=candidate.moment.id,
+                profile_key=candidate.stored.profile_key,
+                process_key=candidate.row.key[0],
+                raised=outcome.raised,
+                reason=outcome.reason,
+                due_at=outcome.due,
+                decided_at=self._now,
+                event=event,
+            )
+        )
+
+    def _event(self, candidate: _Candidate, outcome: Decision) -> bytes:
+        identity, moment = candidate.stored.identity, candidate.moment
+        return encode_moment_event(
+            raise_id=outcome.raise_id,
+            moment=(moment.id, moment.name, moment.template.type),
+            configuration=(moment.configuration, self._registry.configurations.get(moment.configuration)),
+            profile=(identity.id_type, identity.profile),
+            process=(identity.kind, identity.process),
+            site=outcome.site,
+            content=outcome.content,
+            attributes=outcome.attributes,
+            times=(outcome.opened_at, outcome.last_activity_at, outcome.due, self._now),
+            number=outcome.number,
+            signal_ids=outcome.signal_ids,
+        )

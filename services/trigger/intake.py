@@ -1,0 +1,78 @@
+"""One batch of deliveries into one transaction: decide, write, then acknowledge (ARCHITECTURE §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from contracts.signals import UnreadableSignal, decode_signal
+from contracts.topology import partition_of
+from contracts.wire import MARKER_ID_PREFIX, Marker, UnreadableMessage, decode_marker
+from services.trigger.engine.application import apply_signal
+from services.trigger.engine.effects import Effects
+from services.trigger.registry import Registry
+from services.trigger.store.records import save_effects
+from services.trigger.store.rows import Rows
+from services.trigger.store.shelf import Arrival, BatchShelf
+from shared.broker import Delivery
+
+
+@dataclass(slots=True)
+class Sorted:
+    """Deliveries by what they are."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    markers: list[Marker] = field(default_factory=list)
+    unreadable: list[tuple[Delivery, str]] = field(default_factory=list)
+    partitions: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a batch did: new signals, repeated ones, the earliest new index entry (µs) or None."""
+
+    new: int
+    repeated: int
+    earliest_due: int | None
+
+
+def sort_deliveries(deliveries: Sequence[Delivery], partitions: int) -> Sorted:
+    """Decode what came; what cannot be read is set aside with the reason."""
+    found = Sorted()
+    for delivery in deliveries:
+        partition = _partition(delivery)
+        found.partitions.add(partition)
+        try:
+            if delivery.message_id.startswith(MARKER_ID_PREFIX):
+                found.markers.append(decode_marker(delivery.body))
+                continue
+            signal = decode_signal(delivery.body)
+        except (UnreadableSignal, UnreadableMessage) as error:
+            found.unreadable.append((delivery, str(error)))
+            continue
+        if partition_of(signal.configuration, signal.id_type, signal.profile, partitions) != partition:
+            found.unreadable.append((delivery, f"does not belong to partition {partition}"))
+            continue
+        found.arrivals.append(Arrival(partition, signal, delivery.body))
+    return found
+
+
+def apply_batch(rows: Rows, arrivals: Sequence[Arrival], registry: Registry) -> Applied:
+    """Apply signals inside the caller's transaction."""
+    if not arrivals:
+        return Applied(0, 0, None)
+    shelf = BatchShelf(rows)
+    effects = Effects()
+    new = shelf.log(arrivals)
+    shelf.prefetch(new)
+    for arrival in new:
+        assert arrival.entry is not None
+        apply_signal(shelf, arrival.entry, registry.book, effects)
+        shelf.note_level(arrival.entry)
+    shelf.save()
+    save_effects(rows, effects, shelf.partitions(), arrivals[0].partition)
+    return Applied(len(new), len(arrivals) - len(new), min(effects.armed.values(), default=None))
+
+
+def _partition(delivery: Delivery) -> int:
+    return int(delivery.queue.rpartition(".")[2])

@@ -1,0 +1,72 @@
+"""Markers: proof that a partition's queue has been read up to an instant (ARCHITECTURE §3.6)."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable
+
+from contracts.topology import PARTITIONS, partition_key
+from contracts.wire import MARKER_ID_PREFIX, MARKER_TYPE, Marker, encode
+from shared.broker import Message, Publisher
+from shared.clock import Clock, stopwatch
+
+RESEND_AFTER = 30.0
+"""Seconds after which a marker that did not come back is sent again."""
+
+
+class Markers:
+    """Sends markers and recognises one's own. At most one is underway per partition.
+
+    `renew` begins a new session of the consumer: markers of the session before no longer count.
+    """
+
+    def __init__(self, publisher: Publisher, clock: Clock):
+        self._publisher = publisher
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._nonce = uuid.uuid4().hex
+        self._underway: dict[int, float] = {}
+
+    def renew(self) -> None:
+        """Forget what is underway."""
+        with self._lock:
+            self._nonce = uuid.uuid4().hex
+            self._underway.clear()
+
+    def send(self, partitions: Iterable[int]) -> int:
+        """Send a marker into each partition that has none underway; returns how many were sent."""
+        messages = []
+        with self._lock:
+            for partition in partitions:
+                sent = self._underway.get(partition)
+                if sent is None or stopwatch() - sent > RESEND_AFTER:
+                    self._underway[partition] = stopwatch()
+                    messages.append((partition, self._message(partition)))
+        for (partition, _), future in zip(
+            messages, self._publisher.publish_all([message for _, message in messages]), strict=True
+        ):
+            future.add_done_callback(lambda done, which=partition: done.exception() and self._lost(which))
+        return len(messages)
+
+    def take(self, marker: Marker) -> bool:
+        """Whether a marker that came is one's own; then another may be sent."""
+        with self._lock:
+            if marker.nonce != self._nonce:
+                return False
+            self._underway.pop(marker.partition, None)
+            return True
+
+    def _lost(self, partition: int) -> None:
+        with self._lock:
+            self._underway.pop(partition, None)
+
+    def _message(self, partition: int) -> Message:
+        marker = Marker(partition=partition, nonce=self._nonce, at=self._clock.now())
+        return Message(
+            exchange=PARTITIONS,
+            routing_key=partition_key(partition),
+            body=encode(marker),
+            message_id=f"{MARKER_ID_PREFIX}{partition}:{self._nonce}",
+            content_type=MARKER_TYPE,
+        )

@@ -1,0 +1,1 @@
+"""The trigger's database: the only place that knows its tables."""

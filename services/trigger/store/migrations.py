@@ -1,0 +1,86 @@
+"""The trigger's tables, by version. Times are microseconds since 1970."""
+
+from __future__ import annotations
+
+from shared.outbox import outbox_migration
+from shared.store import Dialect, Migration
+
+_COLUMNS = {
+    "partitions": """
+        partition INTEGER PRIMARY KEY, epoch BIGINT NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT ''""",
+    "signals": """
+        sequence {serial} PRIMARY KEY, profile_key {blob} NOT NULL, signal_key {blob} NOT NULL,
+        level INTEGER NOT NULL, received_at BIGINT NOT NULL, body {blob} NOT NULL""",
+    "processes": """
+        id {identity} PRIMARY KEY, key {blob} NOT NULL UNIQUE, profile_key {blob} NOT NULL, partition INTEGER NOT NULL,
+        configuration TEXT NOT NULL, id_type TEXT NOT NULL, profile TEXT NOT NULL, kind TEXT NOT NULL,
+        process_id TEXT NOT NULL, last_at BIGINT NOT NULL, head {blob} NOT NULL""",
+    "waits": """
+        process_key {blob} NOT NULL, moment_id TEXT NOT NULL, number INTEGER NOT NULL, partition INTEGER NOT NULL,
+        due_at BIGINT NOT NULL, PRIMARY KEY (process_key, moment_id, number)""",
+    "raises": """
+        id TEXT PRIMARY KEY, moment_id TEXT NOT NULL, profile_key {blob} NOT NULL, process_key {blob} NOT NULL,
+        raised {boolean} NOT NULL, reason TEXT NOT NULL, due_at BIGINT NOT NULL, decided_at BIGINT NOT NULL,
+        event {blob} NOT NULL""",
+    "contradictions": """
+        moment_id TEXT NOT NULL, raise_id TEXT NOT NULL, source TEXT NOT NULL, signal_id TEXT NOT NULL,
+        time BIGINT NOT NULL, received_at BIGINT NOT NULL, PRIMARY KEY (moment_id, raise_id, source, signal_id)""",
+    "ledger": """
+        moment_id TEXT NOT NULL, partition INTEGER NOT NULL, counter TEXT NOT NULL, value BIGINT NOT NULL,
+        PRIMARY KEY (moment_id, partition, counter)""",
+    "moments": """
+        id TEXT PRIMARY KEY, version BIGINT NOT NULL, body {blob} NOT NULL""",
+    "settled": """
+        moment_id TEXT NOT NULL, partition INTEGER NOT NULL, version BIGINT NOT NULL,
+        PRIMARY KEY (moment_id, partition)""",
+    "workers": """
+        name TEXT PRIMARY KEY, seen_at BIGINT NOT NULL, partitions TEXT NOT NULL""",
+    "configurations": """
+        id TEXT PRIMARY KEY, version BIGINT NOT NULL, body {blob} NOT NULL""",
+}
+
+_INDEXES = (
+    "CREATE UNIQUE INDEX signals_by_profile ON signals (profile_key, signal_key)",
+    "CREATE INDEX signals_by_level ON signals (profile_key, level) WHERE level > 0",
+    "CREATE INDEX processes_by_profile ON processes (profile_key)",
+    "CREATE INDEX waits_by_due ON waits (partition, due_at)",
+    "CREATE INDEX waits_by_moment ON waits (moment_id, due_at)",
+    "CREATE INDEX raises_by_moment ON raises (moment_id, decided_at)",
+    "CREATE INDEX raises_by_profile ON raises (profile_key, moment_id)",
+)
+
+_TYPES: dict[str, dict[str, str]] = {
+    "sqlite": {"serial": "INTEGER", "identity": "INTEGER", "blob": "BLOB", "boolean": "BOOLEAN"},
+    "postgresql": {
+        "serial": "BIGINT",
+        "identity": "BIGINT GENERATED ALWAYS AS IDENTITY",
+        "blob": "BYTEA",
+        "boolean": "BOOLEAN",
+    },
+}
+_OPTIONS = {
+    ("sqlite", "waits"): " WITHOUT ROWID",
+    ("sqlite", "ledger"): " WITHOUT ROWID",
+    ("postgresql", "processes"): " WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02)",
+    ("postgresql", "waits"): " WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02)",
+}
+
+
+def _statements(dialect: Dialect) -> list[str]:
+    made = [
+        f"CREATE TABLE {name} ({columns.format(**_TYPES[dialect])}){_OPTIONS.get((dialect, name), '')}"
+        for name, columns in _COLUMNS.items()
+    ]
+    if dialect == "postgresql":
+        made.append("CREATE SEQUENCE signal_sequence CACHE 1")
+    return [*made, *_INDEXES]
+
+
+MIGRATIONS = (
+    Migration(
+        version=1,
+        name="processes, waits and raises",
+        statements={"sqlite": _statements("sqlite"), "postgresql": _statements("postgresql")},
+    ),
+    outbox_migration(2),
+)

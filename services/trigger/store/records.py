@@ -1,0 +1,266 @@
+"""The trigger's tables as functions of one transaction: waits, raises, ledger, partitions, read models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from contracts.configurations import ConfigurationState
+from contracts.moments import MomentState
+from contracts.wire import decode_configuration_state, decode_moment_state, encode
+from services.trigger.engine.effects import Effects, WaitKey
+from services.trigger.store.rows import Rows
+
+_WAIT_COLUMNS = {"process_key": "bytea", "moment_id": "text", "number": "int4", "partition": "int4", "due_at": "int8"}
+_LEDGER_COLUMNS = {"moment_id": "text", "partition": "int4", "counter": "text", "value": "int8"}
+_CONTRADICTION_COLUMNS = {
+    "moment_id": "text",
+    "raise_id": "text",
+    "source": "text",
+    "signal_id": "text",
+    "time": "int8",
+    "received_at": "int8",
+}
+_RAISE_COLUMNS = {
+    "id": "text",
+    "moment_id": "text",
+    "profile_key": "bytea",
+    "process_key": "bytea",
+    "raised": "bool",
+    "reason": "text",
+    "due_at": "int8",
+    "decided_at": "int8",
+    "event": "bytea",
+}
+
+
+class Fenced(Exception):
+    """Another process has taken the partition."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseRow:
+    """A decided occurrence. `event`: the bytes that were published, empty when it was suppressed."""
+
+    id: str
+    moment_id: str
+    profile_key: bytes
+    process_key: bytes
+    raised: bool
+    reason: str
+    due_at: int
+    decided_at: int
+    event: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DueWait:
+    """A row of the due index."""
+
+    key: WaitKey
+    partition: int
+    due_at: int
+
+
+def make_partitions(rows: Rows, count: int) -> None:
+    """Make sure that a row stands for each partition."""
+    rows.insert("partitions", {"partition": "int4"}, [(n,) for n in range(count)], "(partition) DO NOTHING")
+
+
+def take_partition(rows: Rows, partition: int, owner: str) -> int:
+    """Take a partition: the new epoch."""
+    sql = "UPDATE partitions SET epoch = epoch + 1, owner = ? WHERE partition = ? RETURNING epoch"
+    return int(rows.execute(sql, (owner, partition))[0][0])
+
+
+def check_epochs(rows: Rows, epochs: Mapping[int, int]) -> None:
+    """Raise Fenced unless every partition still has the epoch under which it was taken; holds it to the commit."""
+    lock = " FOR SHARE" if rows.postgresql else ""
+    stored = rows.select_in(
+        f"SELECT partition, epoch FROM partitions WHERE partition IN {{values}}{lock}", epochs, "int4"
+    )
+    if dict(stored) != dict(epochs):
+        raise Fenced
+
+
+def save_effects(rows: Rows, effects: Effects, partition_of: Mapping[bytes, int], partition: int) -> None:
+    """Write index entries, counters and contradictions. `partition_of`: process → partition.
+
+    `partition`: under which the counters are added; any owned one serves.
+    """
+    gone = [key for key in effects.disarmed if key not in effects.armed]
+    rows.execute_many("DELETE FROM waits WHERE process_key = ? AND moment_id = ? AND number = ?", gone)
+    armed = [(*key, partition_of[key[0]], due) for key, due in effects.armed.items() if key not in effects.disarmed]
+    rows.insert(
+        "waits", _WAIT_COLUMNS, armed, "(process_key, moment_id, number) DO UPDATE SET due_at = excluded.due_at"
+    )
+    add_counts(rows, effects.counts, partition)
+    rows.insert(
+        "contradictions",
+        _CONTRADICTION_COLUMNS,
+        [(c.moment, c.raise_id, c.source, c.signal, c.time, c.received_at) for c in effects.contradictions],
+        "DO NOTHING",
+    )
+
+
+def add_counts(rows: Rows, counts: Mapping[tuple[str, str], int], partition: int) -> None:
+    """Add to the ledger: (moment, counter) → n."""
+    values = sorted((moment, partition, counter, value) for (moment, counter), value in counts.items() if value)
+    rows.insert(
+        "ledger",
+        _LEDGER_COLUMNS,
+        values,
+        "(moment_id, partition, counter) DO UPDATE SET value = ledger.value + excluded.value",
+    )
+
+
+def due_waits(rows: Rows, partition: int, until: int, limit: int) -> list[DueWait]:
+    """The waits of a partition that stand in the index at or before `until`, earliest first."""
+    found = rows.execute(
+        "SELECT process_key, moment_id, number, due_at FROM waits WHERE partition = ? AND due_at <= ? ORDER BY due_at LIMIT ?",
+        (partition, until, limit),
+    )
+    return [DueWait((bytes(key), moment, number), partition, due) for key, moment, number, due in found]
+
+
+def move_waits(rows: Rows, moved: Sequence[tuple[int, WaitKey]]) -> None:
+    """Set the index entries of waits: (due, wait)."""
+    rows.execute_many(
+        "UPDATE waits SET due_at = ? WHERE process_key = ? AND moment_id = ? AND number = ?",
+        [(due, *key) for due, key in moved],
+    )
+
+
+def delete_waits(rows: Rows, keys: Iterable[WaitKey]) -> None:
+    """Take waits out of the index."""
+    rows.execute_many("DELETE FROM waits WHERE process_key = ? AND moment_id = ? AND number = ?", list(keys))
+
+
+def next_due(rows: Rows, partitions: Iterable[int]) -> dict[int, int]:
+    """Per partition the earliest entry of the index."""
+    sql = "SELECT min(due_at) FROM waits WHERE partition = ?"
+    found = {partition: rows.execute(sql, (partition,))[0][0] for partition in partitions}
+    return {partition: due for partition, due in found.items() if due is not None}
+
+
+def waits_of_moment(rows: Rows, moment_id: str, partitions: Iterable[int]) -> list[DueWait]:
+    """The pending waits of a moment in some partitions, earliest entry first."""
+    found = rows.select_in(
+        "SELECT process_key, moment_id, number, partition, due_at FROM waits"
+        " WHERE partition IN {values} AND moment_id = ?",
+        partitions,
+        "int4",
+        more=(moment_id,),
+    )
+    waits = [DueWait((bytes(key), moment, n), partition, due) for key, moment, n, partition, due in found]
+    return sorted(waits, key=lambda wait: (wait.due_at, wait.key))
+
+
+def insert_raises(rows: Rows, raises: Sequence[RaiseRow]) -> set[str]:
+    """Record decisions; the ids that were not recorded before (DOMAIN §6.9)."""
+    values = [
+        (r.id, r.moment_id, r.profile_key, r.process_key, r.raised, r.reason, r.due_at, r.decided_at, r.event)
+        for r in raises
+    ]
+    return rows.insert_new("raises", _RAISE_COLUMNS, values, "id", "(id)") if values else set()
+
+
+def last_raises(rows: Rows, moment_id: str, profiles: Iterable[bytes]) -> dict[bytes, int]:
+    """Per profile the greatest due of its raises of a moment."""
+    sql = (
+        "SELECT profile_key, max(due_at) FROM raises WHERE profile_key IN {values} AND moment_id = ? AND raised"
+        " GROUP BY profile_key"
+    )
+    return {bytes(key): due for key, due in rows.select_in(sql, profiles, "bytea", more=(moment_id,))}
+
+
+def recent_signals(rows: Rows, since: int, margin: int) -> set[bytes]:
+    """Bodies of the signals received at or after `since`, read backwards from the log's end.
+
+    The log is nearly in the order of receipt; reading stops at the first thousand older by `margin` throughout.
+    """
+    found: set[bytes] = set()
+    before: int | None = None
+    while True:
+        page = rows.execute(
+            "SELECT sequence, received_at, body FROM signals WHERE sequence < ? ORDER BY sequence DESC LIMIT 1000",
+            (before if before is not None else 2**62,),
+        )
+        found.update(bytes(body) for _, received, body in page if received >= since)
+        if len(page) < 1000 or max(received for _, received, _ in page) < since - margin:
+            return found
+        before = page[-1][0]
+
+
+def load_moments(rows: Rows) -> dict[str, MomentState]:
+    """Every known moment."""
+    return {key: decode_moment_state(bytes(body)) for key, body in rows.execute("SELECT id, body FROM moments")}
+
+
+def save_moment(rows: Rows, state: MomentState) -> None:
+    """Keep a moment's state when it is newer."""
+    rows.execute(
+        "INSERT INTO moments (id, version, body) VALUES (?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET version = excluded.version, body = excluded.body"
+        " WHERE excluded.version > moments.version",
+        (state.id, state.version, encode(state)),
+    )
+
+
+def settled_versions(rows: Rows, partitions: Iterable[int]) -> dict[tuple[str, int], int]:
+    """(moment, partition) → the version of the moment whose effects on the partition's waits are done."""
+    sql = "SELECT moment_id, partition, version FROM settled WHERE partition IN {values}"
+    return {(moment, partition): version for moment, partition, version in rows.select_in(sql, partitions, "int4")}
+
+
+def settle(rows: Rows, moment_id: str, partitions: Iterable[int], version: int) -> None:
+    """The effects of a moment's state on the waits of partitions are done up to a version."""
+    rows.insert(
+        "settled",
+        {"moment_id": "text", "partition": "int4", "version": "int8"},
+        [(moment_id, partition, version) for partition in partitions],
+        "(moment_id, partition) DO UPDATE SET version = excluded.version",
+    )
+
+
+def load_configurations(rows: Rows) -> dict[str, ConfigurationState]:
+    """Every known configuration."""
+    found = rows.execute("SELECT id, body FROM configurations")
+    return {key: decode_configuration_state(bytes(body)) for key, body in found}
+
+
+def save_configuration(rows: Rows, state: ConfigurationState) -> None:
+    """Keep a configuration's state when it is newer."""
+    rows.execute(
+        "INSERT INTO configurations (id, version, body) VALUES (?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET version = excluded.version, body = excluded.body"
+        " WHERE excluded.version > configurations.version",
+        (state.id, state.version, encode(state)),
+    )
+
+
+def ledger(rows: Rows, moment_id: str | None = None) -> dict[str, dict[str, int]]:
+    """Moment → counter → value, summed over the partitions."""
+    condition, parameters = ("", ()) if moment_id is None else (" WHERE moment_id = ?", (moment_id,))
+    found: dict[str, dict[str, int]] = {}
+    for moment, counter, value in rows.execute(
+        f"SELECT moment_id, counter, sum(value) FROM ledger{condition} GROUP BY moment_id, counter",
+        parameters,
+    ):
+        found.setdefault(moment, {})[counter] = int(value)
+    return found
+
+
+def note_worker(rows: Rows, name: str, now: int, partitions: Iterable[int]) -> None:
+    """A worker tells that it is alive and which partitions it has."""
+    rows.execute(
+        "INSERT INTO workers (name, seen_at, partitions) VALUES (?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, partitions = excluded.partitions",
+        (name, now, ",".join(str(partition) for partition in sorted(partitions))),
+    )
+
+
+def newest_worker(rows: Rows) -> int | None:
+    """When any worker was seen last."""
+    seen = rows.execute("SELECT max(seen_at) FROM workers")[0][0]
+    return int(seen) if seen is not None else None

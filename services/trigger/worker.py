@@ -1,0 +1,312 @@
+"""The trigger worker: one process that consumes partitions, keeps timers and publishes moments."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import structlog
+
+from contracts.configurations import ConfigurationState
+from contracts.moments import MomentState
+from contracts.topology import DEAD_LETTERS, moments_topology, partition_queue
+from contracts.wire import Marker
+from services.trigger.alarm import Alarm
+from services.trigger.changes import Changes
+from services.trigger.firing import fire
+from services.trigger.following import Follower
+from services.trigger.intake import Applied, Sorted, apply_batch, sort_deliveries
+from services.trigger.markers import Markers
+from services.trigger.registry import Registry
+from services.trigger.store import records
+from services.trigger.store.migrations import MIGRATIONS
+from services.trigger.store.records import Fenced
+from services.trigger.store.rows import Rows
+from services.trigger.store.shelf import Arrival
+from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, connect_broker
+from shared.clock import Clock, SystemClock
+from shared.outbox import Outbox, Relay, RelayThread
+from shared.settings import Settings
+from shared.store import STORE_FAULTS, connected, migrate, open_database
+
+_log = structlog.get_logger("trigger.worker")
+
+BATCH = 500
+IDLE_WAIT = 0.2
+_CATCH_UP = 3.0
+_CONFIRM = 10.0
+_LONGEST_PAUSE = 5.0
+_KEEP_SENT = 3_600_000_000
+
+
+class Worker:
+    """One session after the other: take partitions, apply, fire, until a fault or the end.
+
+    All writes to processes and waits are made by the thread that calls `run`.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, broker: Broker):
+        self._settings = settings
+        self._clock = clock
+        self._broker = broker
+        self._ended = threading.Event()
+        self._database = open_database(settings.trigger_database_url, schema="moments_trigger", synchronous="FULL")
+        self._rows = Rows(self._database)
+        self._registry = Registry(settings.expiry)
+        self._changes = Changes(self._transaction, self._registry)
+        self._topology = moments_topology(settings.partitions)
+        self._publisher = broker.publisher(self._topology)
+        self._markers = Markers(self._publisher, clock)
+        self._epochs: dict[int, int] = {}
+        self._credits: dict[int, int] = {}
+        self._relay = RelayThread(Relay(self._database, self._publisher, clock, lambda: list(self._epochs)))
+        self._outbox = Outbox(self._database, clock, self._relay.nudge)
+        self._follower = Follower(broker, self._publisher, settings.trigger_name)
+        self._alarm = Alarm(clock, self._wake, self._sweep, self._keep_house)
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        self._prepare()
+        self._follower.start()
+        self._relay.start()
+        self._alarm.start()
+        pause = 0.1
+        while not self._ended.is_set():
+            try:
+                with connected(self._database):
+                    self._session()
+                pause = 0.1
+            except (*STORE_FAULTS, BrokerError, Fenced) as error:
+                _log.warning("worker.session_lost", error=type(error).__name__, detail=str(error)[:200])
+                self._ended.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+        self._alarm.stop()
+        self._follower.stop()
+        self._relay.stop()
+        self._broker.close()
+
+    def stop(self) -> None:
+        """End after the batch in hand."""
+        self._ended.set()
+
+    def _prepare(self) -> None:
+        while not self._ended.is_set():
+            try:
+                migrate(self._database, MIGRATIONS)
+                with connected(self._database):
+                    self._load()
+                self._broker.declare(self._topology)
+                return
+            except (*STORE_FAULTS, BrokerError) as error:
+                _log.warning("worker.waiting", error=type(error).__name__, detail=str(error)[:200])
+                self._ended.wait(1.0)
+
+    def _load(self) -> None:
+        with self._database.atomic():
+            records.make_partitions(self._rows, self._settings.partitions)
+            for configuration in records.load_configurations(self._rows).values():
+                self._registry.put_configuration(configuration)
+            for moment in records.load_moments(self._rows).values():
+                self._registry.put_moment(moment)
+
+    def _session(self) -> None:
+        self._epochs.clear()
+        self._credits.clear()
+        self._markers.renew()
+        self._learn_states()
+        consumer = self._broker.consumer(
+            [partition_queue(n) for n in range(self._settings.partitions)], prefetch=4 * BATCH
+        )
+        try:
+            self._alarm.at(self._clock.now())
+            while not self._ended.is_set():
+                self._turn(consumer)
+        finally:
+            consumer.drop()
+
+    def _learn_states(self) -> None:
+        """Take what config has told since before anything is decided; go on alone when nothing comes."""
+        waited = 0.0
+        while waited < _CATCH_UP and not self._follower.caught_up.is_set() and not self._ended.is_set():
+            self._take_states()
+            self._follower.caught_up.wait(0.05)
+            waited += 0.05
+        self._take_states()
+
+    def _turn(self, consumer: Consumer) -> None:
+        self._take_states()
+        deliveries = consumer.receive(BATCH, 0.0 if self._credits else IDLE_WAIT)
+        if deliveries:
+            self._take(consumer, deliveries)
+        if self._credits:
+            self._fire()
+
+    def _take(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
+        found = sort_deliveries(deliveries, self._settings.partitions)
+        self._own(found.partitions)
+        applied = self._apply(found)
+        for delivery, reason in found.unreadable:
+            self._dead_letter(delivery, reason)
+        consumer.ack(deliveries[-1])
+        self._alarm.at(applied.earliest_due)
+        for marker in found.markers:
+            self._take_marker(marker)
+
+    def _own(self, partitions: set[int]) -> None:
+        """Take the partitions of which this session gets its first delivery."""
+        new = sorted(partitions - self._epochs.keys())
+        if not new:
+            return
+        with self._database.atomic():
+            taken = {n: records.take_partition(self._rows, n, self._settings.trigger_name) for n in new}
+            settled = records.settled_versions(self._rows, new)
+        self._epochs.update(taken)
+        for state in list(self._registry.states.values()):
+            moment = self._registry.moment(state.id)
+            behind = [n for n in new if settled.get((state.id, n), 0) < state.version]
+            if moment is not None and behind:
+                self._changes.settle(moment, state.version, behind, self._clock.now())
+
+    def _apply(self, found: Sorted) -> Applied:
+        try:
+            with self._transaction() as rows:
+                return apply_batch(rows, found.arrivals, self._registry)
+        except (*STORE_FAULTS, BrokerError, Fenced):
+            raise
+        except Exception:
+            _log.exception("worker.batch_failed", signals=len(found.arrivals))
+            return self._apply_singly(found.arrivals)
+
+    def _apply_singly(self, arrivals: Sequence[Arrival]) -> Applied:
+        """One signal to a transaction: what the engine cannot take goes to the dead letters, the rest goes on."""
+        new = repeated = 0
+        earliest: int | None = None
+        for arrival in arrivals:
+            try:
+                with self._transaction() as rows:
+                    applied = apply_batch(rows, [arrival], self._registry)
+            except (*STORE_FAULTS, BrokerError, Fenced):
+                raise
+            except Exception as error:
+                _log.exception("worker.signal_failed")
+                self._publish_dead(arrival.body, arrival.partition, f"not applied: {type(error).__name__}")
+                continue
+            new, repeated = new + applied.new, repeated + applied.repeated
+            if applied.earliest_due is not None:
+                earliest = min(earliest or applied.earliest_due, applied.earliest_due)
+        return Applied(new, repeated, earliest)
+
+    def _dead_letter(self, delivery: Delivery, reason: str) -> None:
+        _log.error("worker.unreadable", queue=delivery.queue, reason=reason[:200])
+        self._publish_dead(delivery.body, int(delivery.queue.rpartition(".")[2]), reason)
+
+    def _publish_dead(self, body: bytes, partition: int, reason: str) -> None:
+        headers = {"reason": reason[:500], "queue": partition_queue(partition)}
+        message = Message(
+            exchange=DEAD_LETTERS,
+            routing_key="dead",
+            body=body,
+            message_id="dead",
+            content_type="application/octet-stream",
+            headers=headers,
+        )
+        self._publisher.publish(message).result(_CONFIRM)
+
+    def _take_marker(self, marker: Marker) -> None:
+        if self._markers.take(marker) and marker.partition in self._epochs:
+            self._credits[marker.partition] = marker.at
+
+    def _fire(self) -> None:
+        now = self._clock.now()
+        with self._transaction() as rows:
+            fired = fire(rows, self._outbox, self._registry, self._credits, now)
+        if fired.raised or fired.suppressed:
+            _log.debug("worker.fired", raised=fired.raised, suppressed=fired.suppressed)
+        if not fired.more:
+            partitions = list(self._credits)
+            self._credits.clear()
+            due = records.next_due(self._rows, partitions)
+            self._alarm.at(min(due.values(), default=None))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Rows]:
+        """A transaction that holds only while every owned partition is still owned."""
+        with self._database.atomic():
+            if self._epochs:
+                records.check_epochs(self._rows, self._epochs)
+            yield self._rows
+
+    def _take_states(self) -> None:
+        while not self._follower.news.empty():
+            news = self._follower.news.get()
+            for state in news.states:
+                if isinstance(state, ConfigurationState):
+                    self._keep_configuration(state)
+                else:
+                    self._keep_moment(state)
+            news.kept.set()
+
+    def _keep_configuration(self, state: ConfigurationState) -> None:
+        self._registry.put_configuration(state)
+        with self._database.atomic():
+            records.save_configuration(self._rows, state)
+
+    def _keep_moment(self, state: MomentState) -> None:
+        before = self._registry.moment(state.id)
+        moment = self._registry.put_moment(state)
+        with self._database.atomic():
+            records.save_moment(self._rows, state)
+        if moment is not None and self._epochs:
+            self._changes.settle(moment, state.version, sorted(self._epochs), self._clock.now(), before)
+            self._alarm.at(self._clock.now())
+
+    def _wake(self) -> None:
+        """In the scheduler's thread: send markers into the partitions with due waits, set the next alarm."""
+        with self._guarded("wake"):
+            self._send_markers()
+
+    def _sweep(self) -> None:
+        with self._guarded("sweep"):
+            caught = self._send_markers()
+            if caught:
+                _log.info("worker.sweeper_caught", partitions=caught)
+            with self._database.atomic():
+                records.note_worker(
+                    Rows(self._database), self._settings.trigger_name, self._clock.now(), list(self._epochs)
+                )
+
+    def _send_markers(self) -> int:
+        now = self._clock.now()
+        due = records.next_due(Rows(self._database), range(self._settings.partitions))
+        self._alarm.at(min((instant for instant in due.values() if instant > now), default=None))
+        return self._markers.send(partition for partition, instant in due.items() if instant <= now)
+
+    def _keep_house(self) -> None:
+        with self._guarded("housekeeping"):
+            Relay(self._database, self._publisher, self._clock).forget(self._clock.now() - _KEEP_SENT)
+
+    @contextmanager
+    def _guarded(self, what: str) -> Iterator[None]:
+        """A job that meets a fault leaves a line and lets the next run try."""
+        try:
+            with connected(self._database):
+                yield
+        except (*STORE_FAULTS, BrokerError) as error:
+            _log.warning(f"worker.{what}_failed", error=type(error).__name__)
+
+
+def main() -> None:
+    """Run the worker of this environment until SIGTERM or SIGINT."""
+    settings = Settings.from_environment(os.environ)
+    clock = SystemClock()
+    worker = Worker(settings, clock, connect_broker(settings.broker_url, clock))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
+
+
+if __name__ == "__main__":
+    main()
