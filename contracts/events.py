@@ -53,7 +53,7 @@ def moment_routing_key(moment_type: str) -> str:
     return f"moment.{moment_type}"
 
 
-def encode_moment_event(
+def encode_moment_event(  # noqa: PLR0913 - one argument for each part of the event
     *,
     raise_id: str,
     moment: tuple[str, str, str],

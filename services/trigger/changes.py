@@ -41,23 +41,29 @@ class Changes:
         self._registry = registry
 
     def settle(
-        self, moment: Moment, version: int, partitions: Sequence[int], now: int, before: Moment | None = None
+        self,
+        moment: Moment,
+        version: int,
+        partitions: Sequence[int],
+        now: int,
+        *,
+        new_run: bool = True,
+        new_timing: bool = True,
     ) -> None:
         """Do what the moment's newest state means for the partitions' waits.
 
-        `before`: the state that is settled already, when it is known: what has not changed is left out.
+        `new_run`, `new_timing`: whether the run or the timing may differ from what is settled already.
         """
         if not moment.running:
             self._stop(moment, partitions, only_old=False)
         else:
-            same_run = before is not None and before.running and before.run == moment.run
-            if not same_run:
+            if new_run:
                 self._stop(moment, partitions, only_old=True)
                 self._catch_up(moment, set(partitions))
-            if before is None or before.timing != moment.timing:
+            if new_timing:
                 self._retime(moment, partitions, now)
         with self._transaction() as rows:
-            settle(rows, moment.id, partitions, version)
+            settle(rows, moment.id, partitions, version, moment.run)
 
     def _stop(self, moment: Moment, partitions: Sequence[int], *, only_old: bool) -> None:
         """Suppress the pending waits; `only_old`: those of an earlier run (a stop and start while away)."""

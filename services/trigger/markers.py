@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterable
+from concurrent.futures import Future
+from functools import partial
 
 from contracts.topology import PARTITIONS, partition_key
 from contracts.wire import MARKER_ID_PREFIX, MARKER_TYPE, Marker, encode
@@ -46,7 +48,7 @@ class Markers:
         for (partition, _), future in zip(
             messages, self._publisher.publish_all([message for _, message in messages]), strict=True
         ):
-            future.add_done_callback(lambda done, which=partition: done.exception() and self._lost(which))
+            future.add_done_callback(partial(self._confirmed, partition))
         return len(messages)
 
     def take(self, marker: Marker) -> bool:
@@ -57,9 +59,10 @@ class Markers:
             self._underway.pop(marker.partition, None)
             return True
 
-    def _lost(self, partition: int) -> None:
-        with self._lock:
-            self._underway.pop(partition, None)
+    def _confirmed(self, partition: int, future: Future[None]) -> None:
+        if future.exception() is not None:
+            with self._lock:
+                self._underway.pop(partition, None)
 
     def _message(self, partition: int) -> Message:
         marker = Marker(partition=partition, nonce=self._nonce, at=self._clock.now())

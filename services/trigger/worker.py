@@ -40,6 +40,8 @@ _CATCH_UP = 3.0
 _CONFIRM = 10.0
 _LONGEST_PAUSE = 5.0
 _KEEP_SENT = 3_600_000_000
+_AWAY: tuple[type[Exception], ...] = (*STORE_FAULTS, BrokerError)
+_FAULTS: tuple[type[Exception], ...] = (*_AWAY, Fenced)
 
 
 class Worker:
@@ -79,7 +81,7 @@ class Worker:
                 with connected(self._database):
                     self._session()
                 pause = 0.1
-            except (*STORE_FAULTS, BrokerError, Fenced) as error:
+            except _FAULTS as error:
                 _log.warning("worker.session_lost", error=type(error).__name__, detail=str(error)[:200])
                 self._ended.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
@@ -100,7 +102,7 @@ class Worker:
                     self._load()
                 self._broker.declare(self._topology)
                 return
-            except (*STORE_FAULTS, BrokerError) as error:
+            except _AWAY as error:
                 _log.warning("worker.waiting", error=type(error).__name__, detail=str(error)[:200])
                 self._ended.wait(1.0)
 
@@ -166,15 +168,16 @@ class Worker:
         self._epochs.update(taken)
         for state in list(self._registry.states.values()):
             moment = self._registry.moment(state.id)
-            behind = [n for n in new if settled.get((state.id, n), 0) < state.version]
+            behind = [n for n in new if settled.get((state.id, n), (0, 0))[0] < state.version]
             if moment is not None and behind:
-                self._changes.settle(moment, state.version, behind, self._clock.now())
+                started = any(settled.get((state.id, n), (0, 0))[1] != moment.run for n in behind)
+                self._changes.settle(moment, state.version, behind, self._clock.now(), new_run=started)
 
     def _apply(self, found: Sorted) -> Applied:
         try:
             with self._transaction() as rows:
                 return apply_batch(rows, found.arrivals, self._registry)
-        except (*STORE_FAULTS, BrokerError, Fenced):
+        except _FAULTS:
             raise
         except Exception:
             _log.exception("worker.batch_failed", signals=len(found.arrivals))
@@ -188,7 +191,7 @@ class Worker:
             try:
                 with self._transaction() as rows:
                     applied = apply_batch(rows, [arrival], self._registry)
-            except (*STORE_FAULTS, BrokerError, Fenced):
+            except _FAULTS:
                 raise
             except Exception as error:
                 _log.exception("worker.signal_failed")
@@ -242,25 +245,30 @@ class Worker:
     def _take_states(self) -> None:
         while not self._follower.news.empty():
             news = self._follower.news.get()
-            for state in news.states:
-                if isinstance(state, ConfigurationState):
-                    self._keep_configuration(state)
-                else:
-                    self._keep_moment(state)
+            try:
+                for state in news.states:
+                    self._keep_state(state)
+            except _FAULTS:
+                self._follower.news.put(news)
+                raise
             news.kept.set()
 
-    def _keep_configuration(self, state: ConfigurationState) -> None:
-        self._registry.put_configuration(state)
-        with self._database.atomic():
-            records.save_configuration(self._rows, state)
-
-    def _keep_moment(self, state: MomentState) -> None:
-        before = self._registry.moment(state.id)
-        moment = self._registry.put_moment(state)
+    def _keep_state(self, state: MomentState | ConfigurationState) -> None:
+        """Store first: a state whose effects were cut off is settled when its partitions are taken again."""
+        if isinstance(state, ConfigurationState):
+            with self._database.atomic():
+                records.save_configuration(self._rows, state)
+            self._registry.put_configuration(state)
+            return
         with self._database.atomic():
             records.save_moment(self._rows, state)
+        before = self._registry.moment(state.id)
+        moment = self._registry.put_moment(state)
         if moment is not None and self._epochs:
-            self._changes.settle(moment, state.version, sorted(self._epochs), self._clock.now(), before)
+            new_run = before is None or not before.running or before.run != moment.run
+            new_timing = before is None or before.timing != moment.timing
+            owned, now = sorted(self._epochs), self._clock.now()
+            self._changes.settle(moment, state.version, owned, now, new_run=new_run, new_timing=new_timing)
             self._alarm.at(self._clock.now())
 
     def _wake(self) -> None:
@@ -274,9 +282,8 @@ class Worker:
             if caught:
                 _log.info("worker.sweeper_caught", partitions=caught)
             with self._database.atomic():
-                records.note_worker(
-                    Rows(self._database), self._settings.trigger_name, self._clock.now(), list(self._epochs)
-                )
+                name, now = self._settings.trigger_name, self._clock.now()
+                records.note_worker(Rows(self._database), name, now, list(self._epochs))
 
     def _send_markers(self) -> int:
         now = self._clock.now()
@@ -294,7 +301,7 @@ class Worker:
         try:
             with connected(self._database):
                 yield
-        except (*STORE_FAULTS, BrokerError) as error:
+        except _AWAY as error:
             _log.warning(f"worker.{what}_failed", error=type(error).__name__)
 
 

@@ -31,7 +31,7 @@ _COLUMNS = {
     "moments": """
         id TEXT PRIMARY KEY, version BIGINT NOT NULL, body {blob} NOT NULL""",
     "settled": """
-        moment_id TEXT NOT NULL, partition INTEGER NOT NULL, version BIGINT NOT NULL,
+        moment_id TEXT NOT NULL, partition INTEGER NOT NULL, version BIGINT NOT NULL, run BIGINT NOT NULL,
         PRIMARY KEY (moment_id, partition)""",
     "workers": """
         name TEXT PRIMARY KEY, seen_at BIGINT NOT NULL, partitions TEXT NOT NULL""",

@@ -75,10 +75,10 @@ def take_partition(rows: Rows, partition: int, owner: str) -> int:
 
 def check_epochs(rows: Rows, epochs: Mapping[int, int]) -> None:
     """Raise Fenced unless every partition still has the epoch under which it was taken; holds it to the commit."""
-    lock = " FOR SHARE" if rows.postgresql else ""
-    stored = rows.select_in(
-        f"SELECT partition, epoch FROM partitions WHERE partition IN {{values}}{lock}", epochs, "int4"
-    )
+    sql = "SELECT partition, epoch FROM partitions WHERE partition IN {values}"
+    if rows.postgresql:
+        sql += " FOR SHARE"
+    stored = rows.select_in(sql, epochs, "int4")
     if dict(stored) != dict(epochs):
         raise Fenced
 
@@ -117,7 +117,8 @@ def add_counts(rows: Rows, counts: Mapping[tuple[str, str], int], partition: int
 def due_waits(rows: Rows, partition: int, until: int, limit: int) -> list[DueWait]:
     """The waits of a partition that stand in the index at or before `until`, earliest first."""
     found = rows.execute(
-        "SELECT process_key, moment_id, number, due_at FROM waits WHERE partition = ? AND due_at <= ? ORDER BY due_at LIMIT ?",
+        "SELECT process_key, moment_id, number, due_at FROM waits"
+        " WHERE partition = ? AND due_at <= ? ORDER BY due_at LIMIT ?",
         (partition, until, limit),
     )
     return [DueWait((bytes(key), moment, number), partition, due) for key, moment, number, due in found]
@@ -207,19 +208,20 @@ def save_moment(rows: Rows, state: MomentState) -> None:
     )
 
 
-def settled_versions(rows: Rows, partitions: Iterable[int]) -> dict[tuple[str, int], int]:
-    """(moment, partition) → the version of the moment whose effects on the partition's waits are done."""
-    sql = "SELECT moment_id, partition, version FROM settled WHERE partition IN {values}"
-    return {(moment, partition): version for moment, partition, version in rows.select_in(sql, partitions, "int4")}
+def settled_versions(rows: Rows, partitions: Iterable[int]) -> dict[tuple[str, int], tuple[int, int]]:
+    """(moment, partition) → version and run of the moment whose effects on the partition's waits are done."""
+    sql = "SELECT moment_id, partition, version, run FROM settled WHERE partition IN {values}"
+    found = rows.select_in(sql, partitions, "int4")
+    return {(moment, partition): (version, run) for moment, partition, version, run in found}
 
 
-def settle(rows: Rows, moment_id: str, partitions: Iterable[int], version: int) -> None:
+def settle(rows: Rows, moment_id: str, partitions: Iterable[int], version: int, run: int) -> None:
     """The effects of a moment's state on the waits of partitions are done up to a version."""
     rows.insert(
         "settled",
-        {"moment_id": "text", "partition": "int4", "version": "int8"},
-        [(moment_id, partition, version) for partition in partitions],
-        "(moment_id, partition) DO UPDATE SET version = excluded.version",
+        {"moment_id": "text", "partition": "int4", "version": "int8", "run": "int8"},
+        [(moment_id, partition, version, run) for partition in partitions],
+        "(moment_id, partition) DO UPDATE SET version = excluded.version, run = excluded.run",
     )
 
 
@@ -241,12 +243,12 @@ def save_configuration(rows: Rows, state: ConfigurationState) -> None:
 
 def ledger(rows: Rows, moment_id: str | None = None) -> dict[str, dict[str, int]]:
     """Moment → counter → value, summed over the partitions."""
-    condition, parameters = ("", ()) if moment_id is None else (" WHERE moment_id = ?", (moment_id,))
+    sql = "SELECT moment_id, counter, sum(value) FROM ledger GROUP BY moment_id, counter"
+    parameters: tuple[str, ...] = ()
+    if moment_id is not None:
+        sql, parameters = sql.replace(" GROUP", " WHERE moment_id = ? GROUP"), (moment_id,)
     found: dict[str, dict[str, int]] = {}
-    for moment, counter, value in rows.execute(
-        f"SELECT moment_id, counter, sum(value) FROM ledger{condition} GROUP BY moment_id, counter",
-        parameters,
-    ):
+    for moment, counter, value in rows.execute(sql, parameters):
         found.setdefault(moment, {})[counter] = int(value)
     return found
 
