@@ -682,6 +682,20 @@ BROWSE_TEMPLATE = [
         ended={"ended": 1},
         choice=3,
     ),
+    Case(
+        rule="4",
+        name="the last raise is that with the greatest due before this due, also when a later one was raised first",
+        arrivals=(
+            view("1", 0, received=65),
+            view("2", 61, received=66),
+            view("3", -1, received=90),
+            view("4", -2, received=115),
+        ),
+        moment=browsing(),
+        raises=(abandoned(61, 61, 121, 4), abandoned(-2, 0, 60, 3, decided=145)),
+        opened=2,
+        choice=3,
+    ),
 ]
 
 LIFECYCLE = [
@@ -806,6 +820,22 @@ LIFECYCLE = [
     ),
     Case(
         rule="5",
+        name="a signal that joins by a longer duration joins",
+        arrivals=(cart("add", "1", 0, X), cart("add", "2", 90, Y)),
+        moment=carts(versions=((50, settings_of(100)),)),
+        raises=(raised(0, 90, 190, XY),),
+        opened=1,
+    ),
+    Case(
+        rule="5",
+        name="a signal that joined before an edit is not split off when a further one comes",
+        arrivals=(cart("add", "1", 0, X), cart("add", "2", 50, Y), cart("remove", "3", 60, {"z": 1})),
+        moment=carts(versions=((55, settings_of(20)),)),
+        raises=(raised(0, 60, 80, XY),),
+        opened=1,
+    ),
+    Case(
+        rule="5",
         name="other settings than timing apply at the raise",
         arrivals=(view("1", 0),),
         moment=Moment(
@@ -918,6 +948,22 @@ ORDER = [
 ]
 
 OCCURRENCES = [
+    Case(
+        rule="6.2",
+        name="due is the last activity and the duration when that is earlier than the maximum wait",
+        arrivals=(cart("add", "1", 0, X), cart("remove", "2", 40, Y)),
+        moment=carts(maximum_wait=100 + MICROSECOND),
+        raises=(raised(0, 40, 100),),
+        opened=1,
+    ),
+    Case(
+        rule="6.2",
+        name="due is the opening and the maximum wait when that is earlier, from the first signal on",
+        arrivals=(cart("add", "1", 0, X),),
+        moment=carts(maximum_wait=20),
+        raises=(raised(0, 0, 20),),
+        opened=1,
+    ),
     Case(
         rule="6.3",
         name="a signal with time = due slides the wait",
@@ -1266,6 +1312,16 @@ FROZEN = [
     ),
     Case(
         rule="6.7",
+        name="a signal that was applied before the raise does not contradict it",
+        arrivals=(cart("add", "1", 0, X), cart("add", "2", 50, Y, received=160), cart("add", "3", 300, {"z": 1})),
+        moment=carts(duration=200),
+        expiry=100 * SECOND,
+        raises=(raised(0, 0, 200, XY), raised(300, 300, 500, {"x": 1, "y": 1, "z": 1})),
+        opened=2,
+        choice=6,
+    ),
+    Case(
+        rule="6.7",
         name="a signal before a raised occurrence neither opens it earlier nor opens a wait nor contradicts",
         arrivals=(
             cart("add", "1", 0, X),
@@ -1387,6 +1443,25 @@ DUPLICATES = [
         arrivals=(cart("add", "1", 0, X), cart("add", "1", 10, X, profile=BOB)),
         moment=carts(),
         raises=(raised(0, 0, 60), raised(10, 10, 70)),
+        opened=2,
+    ),
+]
+
+IDENTITY = [
+    Case(
+        rule="6.9",
+        name="the occurrence's last signal is the last in order, not in arrival",
+        arrivals=(cart("add", "b", 0, X), cart("add", "a", 0, Y), cart("remove", "0", -5, Y, received=1)),
+        moment=carts(),
+        raises=(raised(0, 0, 60, XY, last="b"),),
+        opened=1,
+    ),
+    Case(
+        rule="6.9",
+        name="two occurrences of a process are two raises with different last signals",
+        arrivals=(cart("add", "1", 0, X), cart("add", "2", 100, X)),
+        moment=carts(),
+        raises=(raised(0, 0, 60, X, last="1"), raised(100, 100, 160, {"x": 2}, last="2")),
         opened=2,
     ),
 ]
@@ -1547,5 +1622,6 @@ CASES: list[Case] = [
     *LATE,
     *FROZEN,
     *DUPLICATES,
+    *IDENTITY,
     *LEDGER,
 ]
