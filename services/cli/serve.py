@@ -82,10 +82,15 @@ def serve(service: str, host: str | None, port_base: int | None, data: str | Non
 
 
 @click.command(hidden=True)
-@click.argument("service", type=click.Choice(list(SERVICES)))
-def healthy(service: str) -> None:
-    """Exit with 0 when the service on this machine is ready: the check of a container."""
+@click.argument("service", type=click.Choice(list(SERVICES)), envvar="MOMENTS_SERVICE", required=False)
+def healthy(service: str | None) -> None:
+    """Exit with 0 when the service on this machine is ready, or all are: the check of a container."""
     settings = settings_from(environment())
+    for name in SERVICES if service is None else (service,):
+        _check_health(name, settings)
+
+
+def _check_health(service: str, settings: Settings) -> None:
     port = port_of(service, settings.port_base)
     if port is None:
         return

@@ -43,6 +43,11 @@ class Seen:
         return True
 
 
+def journey_queue(name: str) -> Queue:
+    """A durable queue that drops its oldest events when nobody reads it for long (DOMAIN §7)."""
+    return Queue(name, max_length=_MOST_WAITING, overflow="drop-head")
+
+
 @dataclass(slots=True)
 class Journey:
     """A durable queue bound to the journeys exchange, read until told otherwise. A lost broker is waited for."""
@@ -58,9 +63,7 @@ class Journey:
     def bind(self) -> None:
         """Make the exchanges and the queue; raises BrokerError."""
         self.broker.declare(moments_topology(self.partitions))
-        self.broker.declare_queue(
-            Queue(self.queue, max_length=_MOST_WAITING, overflow="drop-head"), [Binding(JOURNEYS, self.queue, self.key)]
-        )
+        self.broker.declare_queue(journey_queue(self.queue), [Binding(JOURNEYS, self.queue, self.key)])
 
     def deliveries(self, until: int | None) -> Iterator[tuple[Consumer, list[Delivery]]]:
         """Batches as they come, with the consumer that acknowledges them; an empty one every second or so."""
@@ -98,20 +101,17 @@ def summary_of(data: dict[str, Any]) -> str:
     """What the process holds, in a few words: `2 items, 64.90 EUR: Blue mug, Green tea ×2`."""
     content = data.get("content") or {}
     items = content.get("items") or []
-    parts = []
-    if items:
-        count = sum(int(item.get("quantity") or 1) for item in items)
-        parts.append(f"{count} item{'' if count == 1 else 's'}")
-    elif content.get("views"):
-        views = int(content["views"])
-        parts.append(f"{views} view{'' if views == 1 else 's'}")
+    counted, word = content.get("views"), "view"
+    if counted is None and items:
+        counted, word = sum(int(item.get("quantity") or 1) for item in items), "item"
+    parts = [f"{counted} {word}{'' if counted == 1 else 's'}"] if counted else []
     total = content.get("total")
     if total:
         parts.append(f"{float(total):.2f} {content.get('currency') or ''}".strip())
     names = [
         f"{item.get('name') or item.get('productId')}"
         + (f" ×{item['quantity']}" if item.get("quantity", 1) > 1 else "")
-        for item in items or content.get("products") or []
+        for item in items
         if isinstance(item, dict)
     ]
     listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
