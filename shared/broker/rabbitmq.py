@@ -211,7 +211,7 @@ class RabbitMQPublisher:
         loop.close()
 
     def _connect(self) -> None:
-        if self._closing:
+        if self._closing and not self._waiting:
             self._stop()
             return
         self._connection = SelectConnection(
@@ -363,7 +363,7 @@ class RabbitMQPublisher:
             _settle(self._waiting.popleft()[1], BrokerUnavailable(reason))
 
     def _finish(self, deadline: float) -> None:
-        if (self._waiting or self._pending) and self._channel is not None and time.monotonic() < deadline:
+        if (self._waiting or self._pending) and time.monotonic() < deadline:
             if self._loop is not None:
                 self._loop.call_later(0.01, lambda: self._finish(deadline))
         elif self._connection is not None and self._connection.is_open:
