@@ -103,7 +103,7 @@ def _read(item: Any, shape: Shape, reception: Reception) -> Accepted:
     raw, kind, admitted = envelope.data, shape.kind, reception.admitted
     if type(raw) is not dict:
         raise _Invalid("data is no object")
-    if raw.get("signal", kind.name) != kind.name:
+    if raw.get("signal") not in (None, kind.name):
         raise _Invalid("data.signal names another kind")
     profile = _profile(raw, admitted)
     content: Any = msgspec.convert(raw, shape.struct)
@@ -238,7 +238,7 @@ def _id_type_of(raw: dict[str, Any]) -> str:
 
 
 def _context_faults(raw: dict[str, Any], shape: Shape, admitted: Admitted) -> Iterator[Fault]:
-    if raw.get("signal", shape.kind.name) != shape.kind.name:
+    if raw.get("signal") not in (None, shape.kind.name):
         yield Fault("/data/signal", f"Must be {shape.kind.name}, as in the path.")
     if raw.get("site") is None and admitted.touchpoint == "web":
         yield Fault("/data/site", "Missing: a signal from the web names its site.")

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.problems import Fault
+
+__all__ = ["Code", "Fault", "Refusal", "encodable", "pointer_of"]
+
 Code = Literal[
     "missing_key",
     "unknown_key",
@@ -21,14 +25,6 @@ Code = Literal[
     "not_json",
     "unavailable",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong, at a JSON pointer (RFC 6901) into the signal."""
-
-    pointer: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

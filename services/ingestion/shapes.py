@@ -80,7 +80,9 @@ class DataSchema(ma.Schema):
     class Meta:
         unknown = ma.EXCLUDE
 
-    signal = ma.fields.Raw(metadata={"type": "string", "description": "The kind, as `cart/add`; read in a batch."})
+    signal = ma.fields.Raw(
+        allow_none=True, metadata={"type": "string", "description": "The kind, as `cart/add`; read in a batch."}
+    )
     site = HostField(
         allow_none=True,
         validate=ma.validate.Length(max=LONGEST_ID),
@@ -94,18 +96,23 @@ class DataSchema(ma.Schema):
         validate=ma.validate.OneOf(sorted(PROFILE_FIELDS)),
         metadata={"description": "Which field names the customer.", "default": "email"},
     )
-    email = ma.fields.Raw(metadata={"type": "string", "description": "The customer when idType is email."})
+    email = ma.fields.Raw(
+        allow_none=True, metadata={"type": "string", "description": "The customer when idType is email."}
+    )
     customerId = ma.fields.Raw(  # noqa: N815 - as on the wire
-        metadata={"type": ["string", "integer"], "description": "The customer when idType is external."}
+        allow_none=True,
+        metadata={"type": ["string", "integer"], "description": "The customer when idType is external."},
     )
     phone = ma.fields.Raw(
-        metadata={"type": "string", "description": "The customer when idType is phone; in international form."}
+        allow_none=True,
+        metadata={"type": "string", "description": "The customer when idType is phone; in international form."},
     )
     deviceId = ma.fields.Raw(  # noqa: N815 - as on the wire
-        metadata={"type": ["string", "integer"], "description": "The customer when idType is deviceId."}
+        allow_none=True,
+        metadata={"type": ["string", "integer"], "description": "The customer when idType is deviceId."},
     )
     appId = ma.fields.Raw(  # noqa: N815 - as on the wire
-        metadata={"type": ["string", "integer"], "description": "The customer when idType is appId."}
+        allow_none=True, metadata={"type": ["string", "integer"], "description": "The customer when idType is appId."}
     )
 
     @ma.validates_schema(skip_on_field_errors=False)

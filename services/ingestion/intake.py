@@ -1,0 +1,132 @@
+"""Takes the items of one request: reads each, publishes the valid ones, and tells what became of every one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.signals import SignalKind
+from services.ingestion import meters
+from services.ingestion.bodies import Body
+from services.ingestion.publication import LARGEST_SIGNAL, message_of
+from services.ingestion.reading import Accepted, Reception, read_signal
+from services.ingestion.refusal_log import RefusalLog
+from services.ingestion.refusals import Refusal, encodable
+from shared.broker import BrokerError, Message, Publisher
+from shared.clock import stopwatch
+
+MOST_ITEMS = 2_500
+MOST_EXPLAINED_FAULTS = 1_000
+CONFIRMED_WITHIN = 5.0
+
+_TOO_LARGE = Refusal(413, "too_large", f"one signal may have at most {LARGEST_SIGNAL} bytes")
+_UNAVAILABLE = Refusal(503, "unavailable", "the signal could not be stored now; send it again")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one item; without a refusal it was accepted."""
+
+    id: str | None
+    refusal: Refusal | None = None
+
+    @property
+    def status(self) -> int:
+        """200, or the refusal's."""
+        return 200 if self.refusal is None else self.refusal.status
+
+    def as_document(self) -> dict[str, Any]:
+        """The item's entry under `results`."""
+        if self.refusal is None:
+            return {"id": self.id, "status": 200}
+        document: dict[str, Any] = {
+            "id": self.id,
+            "status": self.refusal.status,
+            "code": self.refusal.code,
+            "reason": self.refusal.reason,
+        }
+        if self.refusal.faults:
+            document["errors"] = [fault.as_document() for fault in self.refusal.faults]
+        return document
+
+
+class Intake:
+    """One per process; used by all request threads."""
+
+    def __init__(self, publisher: Publisher, refusal_log: RefusalLog, partitions: int) -> None:
+        self._publisher = publisher
+        self._refusal_log = refusal_log
+        self._partitions = partitions
+
+    def take(self, body: Body, kind: SignalKind | None, reception: Reception) -> list[Result]:
+        """Take the one signal, or each of an array where `data.signal` names the kinds. Ends when all are decided."""
+        items: Sequence[Any] = body.value if kind is None and type(body.value) is list else (body.value,)
+        outcomes: list[Accepted | Refusal] = []
+        messages: list[Message] = []
+        faults = 0
+        for item in items:
+            explain = faults < MOST_EXPLAINED_FAULTS
+            outcome = read_signal(item, kind, reception, clean=body.clean, explain=explain)
+            if isinstance(outcome, Accepted):
+                message = message_of(outcome, self._partitions)
+                if message is None:
+                    outcome = _TOO_LARGE
+                else:
+                    messages.append(message)
+            else:
+                faults += len(outcome.faults)
+            outcomes.append(outcome)
+        confirmed = iter(self._publish(messages))
+        results = [_result(item, outcome, confirmed) for item, outcome in zip(items, outcomes, strict=True)]
+        self._count(outcomes, results, reception)
+        return results
+
+    def refuse(self, refusal: Refusal, key_header: str | None, kind: str = "") -> None:
+        """Count the refusal of a whole request."""
+        meters.REFUSED.labels(refusal.code).inc()
+        self._refusal_log.add(refusal, key_header, kind)
+
+    def _publish(self, messages: Sequence[Message]) -> list[bool]:
+        """Whether each was confirmed in time. Another may still arrive; the sender's repetition is absorbed."""
+        if not messages:
+            return []
+        began = stopwatch()
+        futures = self._publisher.publish_all(messages)
+        confirmed = [_confirmed(future, began + CONFIRMED_WITHIN) for future in futures]
+        meters.CONFIRMED.observe(stopwatch() - began)
+        return confirmed
+
+    def _count(self, outcomes: Sequence[Accepted | Refusal], results: Sequence[Result], reception: Reception) -> None:
+        kinds: Counter[str] = Counter()
+        for outcome, result in zip(outcomes, results, strict=True):
+            kind = outcome.kind.name if isinstance(outcome, Accepted) else ""
+            if result.refusal is None:
+                kinds[kind] += 1
+            else:
+                self.refuse(result.refusal, reception.admitted.key_id, kind)
+        for kind, count in kinds.items():
+            meters.ACCEPTED.labels(kind, reception.admitted.touchpoint).inc(count)
+
+
+def _confirmed(future: Future[None], deadline: float) -> bool:
+    try:
+        future.result(max(0.0, deadline - stopwatch()))
+    except (BrokerError, NotInTime):
+        return False
+    return True
+
+
+def _result(item: Any, outcome: Accepted | Refusal, confirmed: Any) -> Result:
+    if isinstance(outcome, Refusal):
+        return Result(_id_of(item), outcome)
+    return Result(outcome.id, None if next(confirmed) else _UNAVAILABLE)
+
+
+def _id_of(item: Any) -> str | None:
+    """The id as far as it can be shown."""
+    value = item.get("id") if type(item) is dict else None
+    return encodable(value[:255]) if type(value) is str else None

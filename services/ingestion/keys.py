@@ -1,0 +1,41 @@
+"""The keys and domains in force, as this process knows them: a copy of the read model."""
+
+from __future__ import annotations
+
+import structlog
+
+from services.ingestion.admission import Directory
+from services.ingestion.store import IngestionStore
+from shared.store import STORE_FAULTS
+
+_log = structlog.get_logger(__name__)
+
+
+class Keys:
+    """Holds the present directory; `refresh` takes over what another thread or process has stored."""
+
+    def __init__(self, store: IngestionStore, pepper: bytes) -> None:
+        self._store = store
+        self._pepper = pepper
+        self._revision = 0
+        self.directory = Directory.of((), pepper)
+
+    @property
+    def known(self) -> bool:
+        """Whether config was ever heard: it has sent states, or has none to send."""
+        return self._revision > 0
+
+    def refresh(self) -> bool:
+        """Read the states when their revision has changed. With the database away, the copy stays in force."""
+        try:
+            revision = self._store.revision()
+            if revision == self._revision:
+                return False
+            states = self._store.states()
+        except STORE_FAULTS as error:
+            _log.warning("keys_not_refreshed", reason=str(error))
+            return False
+        self.directory = Directory.of(states, self._pepper)
+        self._revision = revision
+        _log.info("keys_refreshed", revision=revision, configurations=len(states))
+        return True

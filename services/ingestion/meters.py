@@ -1,0 +1,13 @@
+"""What ingestion counts for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+ACCEPTED = Counter("moments_signals_accepted", "Signals confirmed by the broker.", ("kind", "touchpoint"))
+REFUSED = Counter("moments_signals_refused", "Signals, or whole requests, that were refused.", ("code",))
+CONFIRMED = Histogram(
+    "moments_signals_confirm_seconds",
+    "Time from handing the signals of a request to the broker until the last was confirmed.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)

@@ -1,0 +1,247 @@
+"""The HTTP side of ingestion: `POST /v1/signals/<class>/<verb>` and `POST /v1/signals`, with CORS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import marshmallow as ma
+import msgspec
+from flask import Flask, Request, Response, g, request
+
+from contracts.signals import KINDS, SignalKind
+from services.ingestion.admission import Admitted, admit_key, origin_allowed
+from services.ingestion.bodies import Body, gunzip, parse
+from services.ingestion.intake import MOST_ITEMS, Intake, Result
+from services.ingestion.keys import Keys
+from services.ingestion.reading import Reception, valid_traceparent
+from services.ingestion.refusals import Refusal
+from services.ingestion.shapes import SHAPES, AnySignal
+from shared.clock import Clock
+from shared.http import Blueprint
+from shared.problems import CONTENT_TYPE, FaultSchema, ProblemSchema, problem
+
+RETRY_AFTER = "1"
+PUBLIC: Mapping[str, str] = {
+    "/v1/signals": "authenticated by the keys of an audience configuration",
+    "/v1/signals/<path:kind>": "says only that a kind of signal is unknown",
+    **{f"/v1/signals/{kind.name}": "authenticated by the keys of an audience configuration" for kind in KINDS},
+}
+_ALLOWED_HEADERS = "Content-Type, X-Api-Key, Content-Encoding, Traceparent"
+_PREFLIGHT_SECONDS = "7200"
+
+
+class ResultSchema(ma.Schema):
+    """What became of one signal of a request."""
+
+    id = ma.fields.String(allow_none=True, metadata={"description": "The signal's id, where one could be read."})
+    status = ma.fields.Integer(
+        required=True, metadata={"description": "200: it is stored. 503: send it again. Others: it is refused."}
+    )
+    code = ma.fields.String(metadata={"description": "Why, for machines."})
+    reason = ma.fields.String(metadata={"description": "Why, in words."})
+    errors = ma.fields.List(
+        ma.fields.Nested(FaultSchema), metadata={"description": "Every fault, with pointers into the signal."}
+    )
+
+
+class ResultsSchema(ma.Schema):
+    """The results in the order of the signals sent."""
+
+    results = ma.fields.List(ma.fields.Nested(ResultSchema), required=True)
+
+
+class _Refused(Exception):
+    """The whole request is refused."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What the views work with."""
+
+    keys: Keys
+    intake: Intake
+    clock: Clock
+
+
+def signal_views(gate: Gate) -> Blueprint:
+    """The routes: one for each kind of the catalogue, one for batches, one that says what is unknown."""
+    blueprint = Blueprint("signals", __name__, description="Signals of known customers, sent in real time.")
+    for kind in KINDS:
+        _describe(blueprint, kind)(_kind_view(gate, kind))
+    _describe_batch(blueprint)(_batch_view(gate))
+    blueprint.route("/v1/signals/<path:kind>", methods=["POST"])(blueprint.doc(security=[])(_unknown_view(gate)))
+    return blueprint
+
+
+def _kind_view(gate: Gate, kind: SignalKind) -> Callable[[], Response]:
+    def view() -> Response:
+        try:
+            (result,) = _take(gate, kind)
+        except _Refused as refused:
+            return _refuse(gate, refused.refusal, kind.name)
+        return _answer([result]) if result.refusal is None else _problem(result.refusal)
+
+    view.__name__ = kind.name.replace("/", "_")
+    view.__doc__ = f"{kind.title}.\n\n{kind.summary}"
+    return view
+
+
+def _batch_view(gate: Gate) -> Callable[[], Response]:
+    def send_signals() -> Response:
+        """Send one signal or many.
+
+        The kind of each stands in `data.signal`. The answer tells for every signal whether it is stored; a signal
+        with the result 503 is to be sent again, the others are not.
+        """
+        try:
+            results = _take(gate, None)
+        except _Refused as refused:
+            return _refuse(gate, refused.refusal, "")
+        return _answer(results)
+
+    return send_signals
+
+
+def _unknown_view(gate: Gate) -> Callable[[str], Response]:
+    def unknown_kind(kind: str) -> Response:  # noqa: ARG001 - the path's own name
+        """A kind of signal that the catalogue does not have."""
+        return _refuse(gate, Refusal(404, "unknown_kind", "the catalogue has no such kind of signal"), "")
+
+    return unknown_kind
+
+
+def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
+    now = gate.clock.now()
+    key_header = request.headers.get("X-Api-Key")
+    admitted = _checked(admit_key(gate.keys.directory, key_header, request.headers.get("Origin"), now))
+    body = _body(request)
+    if kind is None and type(body.value) is list and len(body.value) > MOST_ITEMS:
+        raise _Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
+    trace = valid_traceparent(request.headers.get("traceparent"))
+    return gate.intake.take(body, kind, Reception(admitted, now, trace))
+
+
+def _checked(admitted: Admitted | Refusal) -> Admitted:
+    if isinstance(admitted, Refusal):
+        raise _Refused(admitted)
+    return admitted
+
+
+def _body(request: Request) -> Body:
+    if not request.is_json:
+        raise _Refused(Refusal(415, "not_json", "send JSON, with the header Content-Type: application/json"))
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "", "gzip", "x-gzip"):
+        raise _Refused(Refusal(415, "not_json", "the only content encoding is gzip"))
+    data: bytes | Refusal = request.get_data(cache=False)
+    if encoding in ("gzip", "x-gzip") and isinstance(data, bytes):
+        data = gunzip(data)
+    body = data if isinstance(data, Refusal) else parse(data)
+    if isinstance(body, Refusal):
+        raise _Refused(body)
+    return body
+
+
+def _refuse(gate: Gate, refusal: Refusal, kind: str) -> Response:
+    gate.intake.refuse(refusal, request.headers.get("X-Api-Key"), kind)
+    return _problem(refusal)
+
+
+def _problem(refusal: Refusal) -> Response:
+    headers = {"Retry-After": RETRY_AFTER} if refusal.status == 503 else {}
+    return problem(refusal.status, refusal.reason, faults=refusal.faults, headers=headers, code=refusal.code)
+
+
+def _answer(results: Sequence[Result]) -> Response:
+    """200 with the results; 503 when every one is to be sent again."""
+    documents = [result.as_document() for result in results]
+    again = sum(result.status == 503 for result in results)
+    headers = {"Retry-After": RETRY_AFTER} if again else {}
+    if again and again == len(results):
+        return problem(503, "no signal could be stored now; send them again", headers=headers, results=documents)
+    return Response(msgspec.json.encode({"results": documents}), 200, headers=headers, content_type="application/json")
+
+
+def set_up_cors(app: Flask, keys: Keys) -> None:
+    """Preflights carry no key: they allow what any configuration allows. Answers echo only for the key's own."""
+
+    def preflight() -> Response | None:
+        if request.method != "OPTIONS":
+            return None
+        response = Response(status=204)
+        response.headers["Allow"] = "POST, OPTIONS"
+        origin = request.headers.get("Origin")
+        if origin is not None and origin_allowed(keys.directory.domains, origin):
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Allow-Methods"] = "POST"
+            response.headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+            response.headers["Access-Control-Max-Age"] = _PREFLIGHT_SECONDS
+        g.preflight = True
+        return response
+
+    def echo(response: Response) -> Response:
+        response.headers.add("Vary", "Origin")
+        origin = request.headers.get("Origin")
+        if origin is None or g.get("preflight"):
+            return response
+        key_id = request.headers.get("X-Api-Key", "").strip().partition(":")[0]
+        known = keys.directory.keys.get(key_id, ())
+        if any(origin_allowed(listener.domains, origin) for listener, _ in known):
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
+        return response
+
+    app.before_request(preflight)
+    app.after_request(echo)
+
+
+_REFUSALS: Mapping[int, str] = {
+    400: "The body is no JSON",
+    401: "The key is missing or unknown, or its secret is wrong",
+    403: "The key is disabled, or the origin, the site or the kind is not allowed",
+    413: "The body is too large",
+    415: "The body is not declared as JSON",
+    503: "The broker is away; send it again after Retry-After seconds",
+}
+
+
+def _describe(blueprint: Blueprint, kind: SignalKind) -> Callable[[Any], Any]:
+    def decorate(view: Any) -> Any:
+        view = _answers(blueprint, {**_REFUSALS, 422: "The signal is not valid; errors names every fault"})(view)
+        view = _request_body(blueprint, SHAPES[kind.name].schema)(view)
+        return blueprint.route(f"/v1/signals/{kind.name}", methods=["POST"])(view)
+
+    return decorate
+
+
+def _describe_batch(blueprint: Blueprint) -> Callable[[Any], Any]:
+    def decorate(view: Any) -> Any:
+        view = _answers(blueprint, _REFUSALS)(view)
+        view = _request_body(blueprint, {"oneOf": [AnySignal, {"type": "array", "items": AnySignal}]})(view)
+        return blueprint.route("/v1/signals", methods=["POST"])(view)
+
+    return decorate
+
+
+def _answers(blueprint: Blueprint, refusals: Mapping[int, str]) -> Callable[[Any], Any]:
+    def decorate(view: Any) -> Any:
+        for status, text in refusals.items():
+            view = blueprint.alt_response(status, schema=ProblemSchema, content_type=CONTENT_TYPE, description=text)(
+                view
+            )
+        return blueprint.response(200, ResultsSchema, description="Stored, or a result for every signal")(view)
+
+    return decorate
+
+
+def _request_body(blueprint: Blueprint, schema: Any) -> Callable[[Any], Any]:
+    return blueprint.doc(
+        security=[{"signalKey": []}],
+        requestBody={"required": True, "content": {"application/json": {"schema": schema}}},
+    )

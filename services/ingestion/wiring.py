@@ -1,0 +1,122 @@
+"""Puts the ingestion service together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask
+
+from contracts.topology import LOST, moments_topology
+from services.ingestion.bodies import LARGEST_BODY
+from services.ingestion.duties import Duty, FlushRefusals, FollowConfigurations, Loop, RefreshKeys, ReplayLost
+from services.ingestion.intake import Intake
+from services.ingestion.keys import Keys
+from services.ingestion.leadership import Leadership
+from services.ingestion.refusal_log import RefusalLog
+from services.ingestion.store import SCHEMA, IngestionStore
+from services.ingestion.views import PUBLIC, Gate, set_up_cors, signal_views
+from shared.broker import Broker, Publisher, connect_broker
+from shared.clock import Clock, SystemClock
+from shared.http import NotReady, create_service
+from shared.settings import Settings
+from shared.store import open_database
+
+
+@dataclass(frozen=True, slots=True)
+class Ingestion:
+    """The parts of one ingestion process. Make it after the fork; `start` begins the background duties."""
+
+    app: Flask
+    store: IngestionStore
+    keys: Keys
+    broker: Broker
+    publisher: Publisher
+    leadership: Leadership
+    duties: tuple[Duty, ...]
+    loops: tuple[Loop, ...]
+
+    def start(self) -> None:
+        """Take over the stored keys and start the loops."""
+        self.keys.refresh()
+        for loop in self.loops:
+            loop.start()
+
+    def close(self) -> None:
+        """End the loops, flush the publisher, let another process lead."""
+        for loop in self.loops:
+            loop.close()
+        self.publisher.close()
+        self.broker.close()
+        self.leadership.release()
+        self.store.close()
+
+
+def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: Broker | None = None) -> Ingestion:
+    """Wire one process; nothing runs yet."""
+    clock = clock or SystemClock()
+    store = IngestionStore(open_database(settings.ingestion_database_url, schema=SCHEMA, synchronous="NORMAL"))
+    store.migrate()
+    broker = broker or connect_broker(settings.broker_url, clock)
+    topology = moments_topology(settings.partitions)
+    publisher = broker.publisher(topology)
+    keys = Keys(store, settings.secret_pepper)
+    refusal_log = RefusalLog(store, clock)
+    leadership = Leadership(settings.data / "ingestion.lock")
+    duties: tuple[Duty, ...] = (
+        RefreshKeys(keys),
+        FlushRefusals(refusal_log),
+        FollowConfigurations(leadership, broker, publisher, topology, store),
+        ReplayLost(leadership, broker, publisher, topology, settings.partitions),
+    )
+    gate = Gate(keys, Intake(publisher, refusal_log, settings.partitions), clock)
+    app = _create_app(settings, gate, broker, publisher)
+    return Ingestion(app, store, keys, broker, publisher, leadership, duties, tuple(Loop(duty) for duty in duties))
+
+
+def create_app(settings: Settings) -> Flask:
+    """The Flask application of a started process; for programs that need nothing else."""
+    ingestion = create_ingestion(settings)
+    ingestion.start()
+    return ingestion.app
+
+
+def _create_app(settings: Settings, gate: Gate, broker: Broker, publisher: Publisher) -> Flask:
+    def broker_takes_messages() -> None:
+        if not publisher.ready:
+            raise NotReady("the broker is away or blocked, or refuses the declarations")
+
+    def nothing_is_lost() -> None:
+        if broker.depth(LOST):
+            raise NotReady(f"{LOST} is not empty; it is being replayed")
+
+    def config_was_heard() -> None:
+        if not gate.keys.known:
+            raise NotReady("no configuration state was ever received")
+
+    app = create_service(
+        "ingestion",
+        settings,
+        title="Moments: ingestion",
+        description="Takes signals; a signal answered with 200 is stored.",
+        blueprints=[signal_views(gate)],
+        checks={"broker": broker_takes_messages, "lost": nothing_is_lost, "configuration": config_was_heard},
+        public=PUBLIC,
+        max_body=LARGEST_BODY,
+    )
+    _declare_key_scheme(app)
+    set_up_cors(app, gate.keys)
+    return app
+
+
+def _declare_key_scheme(app: Flask) -> None:
+    apis = app.extensions["flask-smorest"]["apis"]
+    for api in apis.values():
+        api["ext_obj"].spec.components.security_scheme(
+            "signalKey",
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-Api-Key",
+                "description": "`pk_…`, `ak_…`, or `sk_…:secret` of an audience configuration.",
+            },
+        )
