@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Touchpoint = Literal["web", "app", "server"]
@@ -26,6 +26,8 @@ class SignalKind:
     default process of profile and site. `every_process`: without an id it belongs to every process of the profile
     that carries an earlier signal of its site (DOMAIN §2.2). `also_browse`: it is part of the browsing session too.
     `fields`: the declared content fields beside the ids; `needs_item`: at least one item of quantity ≥ 1.
+    Derived: `group` and `verb` of the name; `rank`, the place among signals of the same time (DOMAIN §6.1; kinds
+    without a process have 0); `routing_key`, by which journeys bind it (`signal.cart.add`).
     """
 
     name: str
@@ -41,26 +43,20 @@ class SignalKind:
     required: tuple[str, ...] = ()
     items: bool = False
     needs_item: bool = False
+    group: str = field(init=False)
+    verb: str = field(init=False)
+    rank: int = field(init=False)
+    routing_key: str = field(init=False)
 
-    @property
-    def group(self) -> str:
-        """The class of the signal: `cart`."""
-        return self.name.partition("/")[0]
-
-    @property
-    def verb(self) -> str:
-        """What happened: `add`."""
-        return self.name.partition("/")[2]
-
-    @property
-    def rank(self) -> int:
-        """The place among signals of the same time (DOMAIN §6.1); kinds without a process have 0."""
-        return _RANKS.get(self.verb, 0)
-
-    @property
-    def routing_key(self) -> str:
-        """The key by which journeys bind it: `signal.cart.add`."""
-        return f"signal.{self.group}.{self.verb}"
+    def __post_init__(self) -> None:
+        group, _, verb = self.name.partition("/")
+        for name, value in (
+            ("group", group),
+            ("verb", verb),
+            ("rank", _RANKS.get(verb, 0)),
+            ("routing_key", f"signal.{group}.{verb}"),
+        ):
+            object.__setattr__(self, name, value)
 
 
 def _cart(verb: str, title: str, summary: str, **more: object) -> SignalKind:

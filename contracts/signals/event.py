@@ -93,7 +93,7 @@ Key = tuple[int, int, str, str]
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted signal as the engine reads it; instants in microseconds.
 
-    `process_id` is the id that the sender gave for the kind's own process, or None.
+    `key` is where it stands among the signals of its process.
     """
 
     kind: SignalKind
@@ -105,11 +105,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     id_type: str
     profile: str
     data: SignalData
-
-    @property
-    def key(self) -> Key:
-        """Where it stands among the signals of its process."""
-        return (self.time, self.kind.rank, self.source, self.id)
+    key: Key
 
     @property
     def site(self) -> str | None:
@@ -154,11 +150,13 @@ def _to_signal(event: SignalEvent) -> Signal:
         raise UnreadableSignal(f"unknown signal kind {data.signal!r}")
     if event.time.tzinfo is None or data.received_at.tzinfo is None:
         raise UnreadableSignal("a time has no zone")
+    time = from_datetime(event.time)
     return Signal(
         kind=kind,
         id=event.id,
         source=event.source,
-        time=from_datetime(event.time),
+        time=time,
+        key=(time, kind.rank, event.source, event.id),
         received_at=from_datetime(data.received_at),
         configuration=data.audience_configuration.id,
         id_type=data.profile.id_type,

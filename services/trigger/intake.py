@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from contracts.signals import UnreadableSignal, decode_signal
 from contracts.topology import partition_of
 from contracts.wire import MARKER_ID_PREFIX, Marker, UnreadableMessage, decode_marker
-from services.trigger.engine.application import apply_signal
+from services.trigger.engine.application import apply_signal, profile_of
 from services.trigger.engine.effects import Effects
+from services.trigger.engine.membership import membership_of
 from services.trigger.registry import Registry
 from services.trigger.store.records import save_effects
 from services.trigger.store.rows import Rows
@@ -53,7 +54,7 @@ def sort_deliveries(deliveries: Sequence[Delivery], partitions: int) -> Sorted:
         if partition_of(signal.configuration, signal.id_type, signal.profile, partitions) != partition:
             found.unreadable.append((delivery, f"does not belong to partition {partition}"))
             continue
-        found.arrivals.append(Arrival(partition, signal, delivery.body))
+        found.arrivals.append(Arrival(partition, signal, delivery.body, profile_of(signal), membership_of(signal)))
     return found
 
 
@@ -67,8 +68,8 @@ def apply_batch(rows: Rows, arrivals: Sequence[Arrival], registry: Registry) -> 
     shelf.prefetch(new)
     for arrival in new:
         assert arrival.entry is not None
-        apply_signal(shelf, arrival.entry, registry.book, effects)
-        shelf.note_level(arrival.entry)
+        apply_signal(shelf, arrival.entry, arrival.profile, arrival.membership, registry.book, effects)
+        shelf.note_level(arrival)
     shelf.save()
     save_effects(rows, effects, shelf.partitions(), arrivals[0].partition)
     return Applied(len(new), len(arrivals) - len(new), min(effects.armed.values(), default=None))

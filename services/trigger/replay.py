@@ -89,8 +89,9 @@ class Replay:
         self._seen.add(name)
         self._signals.append(signal)
         entry = Entry(len(self._signals) - 1, signal)
-        apply_signal(self, entry, self.book, self.effects)
-        for kind in membership_of(signal).every:
+        membership = membership_of(signal)
+        apply_signal(self, entry, profile, membership, self.book, self.effects)
+        for kind in membership.every:
             self._levels.setdefault(profile, {}).setdefault(kind, []).append(entry)
         self._take_effects()
         return True

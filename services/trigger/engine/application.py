@@ -9,7 +9,7 @@ from contracts.signals import Signal
 from services.trigger.engine.apply import Entry, Rules, apply_newest, apply_with_history, needs_history
 from services.trigger.engine.compact import compact, is_long
 from services.trigger.engine.effects import Effects, ProcessKey
-from services.trigger.engine.membership import KINDS_WITH_LEVELS, carries_site_before, membership_of
+from services.trigger.engine.membership import KINDS_WITH_LEVELS, Membership, carries_site_before
 from services.trigger.engine.state import Process
 
 
@@ -52,11 +52,11 @@ class RuleBook(Protocol):
         """What holds for that kind of process."""
 
 
-def apply_signal(shelf: Shelf, entry: Entry, book: RuleBook, effects: Effects) -> None:
+def apply_signal(
+    shelf: Shelf, entry: Entry, profile: ProfileId, membership: Membership, book: RuleBook, effects: Effects
+) -> None:
     """Apply a signal that was not applied before (DOMAIN §6.8 is the caller's)."""
     signal = entry.signal
-    membership = membership_of(signal)
-    profile = profile_of(signal)
     for kind, process_id in membership.own:
         key, process = shelf.process(profile, kind, process_id)
         rules = book.rules(signal.configuration, kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from contracts.processes import change_quantities
 from contracts.signals import Key, Signal
@@ -32,8 +33,7 @@ class Rules:
     expiry: int
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A signal with its place in the signal log."""
 
     sequence: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from contracts.signals import CATALOGUE, Key, Signal, default_process_id, process_id_of
 from services.trigger.engine.state import Process
@@ -12,25 +12,23 @@ LEVELS = {CART: 1, BROWSE: 2}
 """Kind of process → bit of the kinds of which a signal belongs to every process of its profile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
+class Membership(NamedTuple):
     """`own`: (kind, process id) of the processes that the signal names; `every`: kinds of which it belongs to all
-    processes of the profile that carry an earlier signal of its site."""
+    processes of the profile that carry an earlier signal of its site; `level`: the bits of `every`."""
 
     own: tuple[tuple[str, str], ...]
     every: tuple[str, ...]
+    level: int
 
-    @property
-    def level(self) -> int:
-        """The bits of `every`."""
-        return sum(LEVELS[kind] for kind in self.every)
+
+_NOWHERE = Membership((), (), 0)
 
 
 def membership_of(signal: Signal) -> Membership:
     """The processes of a signal."""
     kind = signal.kind
     if kind.process is None:
-        return Membership((), ())
+        return _NOWHERE
     own: list[tuple[str, str]] = []
     every: list[str] = []
     given = process_id_of(signal)
@@ -45,7 +43,7 @@ def membership_of(signal: Signal) -> Membership:
             own.append((BROWSE, signal.data.session_id))
         else:
             every.append(BROWSE)
-    return Membership(tuple(own), tuple(every))
+    return Membership(tuple(own), tuple(every), sum(LEVELS[name] for name in every))
 
 
 def carries_site_before(process: Process, site: str | None, key: Key) -> bool:

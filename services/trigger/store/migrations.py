@@ -42,7 +42,7 @@ _COLUMNS = {
 _INDEXES = (
     "CREATE UNIQUE INDEX signals_by_profile ON signals (profile_key, signal_key)",
     "CREATE INDEX signals_by_level ON signals (profile_key, level) WHERE level > 0",
-    "CREATE INDEX processes_by_profile ON processes (profile_key)",
+    "CREATE INDEX processes_by_profile ON processes (profile_key, kind)",
     "CREATE INDEX waits_by_due ON waits (partition, due_at)",
     "CREATE INDEX waits_by_moment ON waits (moment_id, due_at)",
     "CREATE INDEX raises_by_moment ON raises (moment_id, decided_at)",

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from contracts.signals import Signal, decode_signal
-from services.trigger.engine.application import ProfileId, profile_of
+from services.trigger.engine.application import ProfileId
 from services.trigger.engine.apply import Entry
 from services.trigger.engine.decide import ProcessId
 from services.trigger.engine.effects import ProcessKey
-from services.trigger.engine.membership import LEVELS, membership_of
+from services.trigger.engine.membership import LEVELS, Membership
 from services.trigger.engine.state import Process, decode_process, encode_process
 from services.trigger.store.keys import process_key, profile_key, signal_key
 from services.trigger.store.rows import Rows
@@ -57,6 +57,8 @@ class Arrival:
     partition: int
     signal: Signal
     body: bytes
+    profile: ProfileId
+    membership: Membership
     entry: Entry | None = None
 
 
@@ -69,11 +71,13 @@ class BatchShelf:
         self._touched: set[ProcessKey] = set()
         self._fresh: dict[int, Signal] = {}
         self._profile_keys: dict[ProfileId, bytes] = {}
+        self._process_keys: dict[tuple[bytes, str, str], bytes] = {}
         self._partitions: dict[bytes, int] = {}
         self._batch: set[int] = set()
         self._levels: dict[bytes, list[tuple[int, Entry]]] = {}
         self._new_levels: dict[bytes, list[tuple[int, Entry]]] = {}
-        self._siblings: set[bytes] = set()
+        self._siblings: set[tuple[bytes, str]] = set()
+        self._by_owner: dict[tuple[bytes, str], list[ProcessKey]] = {}
 
     def log(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """Write signals to the log; those that stand there already are left out of the answer (DOMAIN §6.8)."""
@@ -81,7 +85,7 @@ class BatchShelf:
         rows = []
         for sequence, arrival in zip(sequences, arrivals, strict=True):
             signal = arrival.signal
-            key = self._profile_key(profile_of(signal))
+            key = self._profile_key(arrival.profile)
             self._partitions[key] = arrival.partition
             arrival.entry = Entry(sequence, signal)
             rows.append(
@@ -89,7 +93,7 @@ class BatchShelf:
                     sequence,
                     key,
                     signal_key(key, signal.source, signal.id),
-                    membership_of(signal).level,
+                    arrival.membership.level,
                     signal.received_at,
                     arrival.body,
                 )
@@ -103,16 +107,16 @@ class BatchShelf:
     def prefetch(self, arrivals: Sequence[Arrival]) -> None:
         """Load what the signals will need, in at most three statements."""
         keys: dict[ProcessKey, bytes] = {}
-        siblings: set[bytes] = set()
+        siblings: dict[str, set[bytes]] = {}
         for arrival in arrivals:
-            membership = membership_of(arrival.signal)
-            profile = self._profile_key(profile_of(arrival.signal))
-            for kind, process_id in membership.own:
-                keys[process_key(profile, kind, process_id)] = profile
-            if membership.every:
-                siblings.add(profile)
+            profile = self._profile_key(arrival.profile)
+            for kind, process_id in arrival.membership.own:
+                keys[self._process_key(profile, kind, process_id)] = profile
+            for kind in arrival.membership.every:
+                siblings.setdefault(kind, set()).add(profile)
         self._load("key IN {values}", keys)
-        self._load_siblings(siblings)
+        for kind, owners in siblings.items():
+            self._load_siblings(owners, kind)
         self._load_levels({profile for key, profile in keys.items() if key not in self._stored})
 
     def fetch(self, keys: Iterable[ProcessKey]) -> dict[ProcessKey, Stored]:
@@ -129,12 +133,11 @@ class BatchShelf:
         ):
             self._fresh[sequence] = decode_signal(bytes(body))
 
-    def note_level(self, entry: Entry) -> None:
+    def note_level(self, arrival: Arrival) -> None:
         """A signal of every process has been applied: processes that are made from now on may join it."""
-        level = membership_of(entry.signal).level
-        if level:
-            profile = self._profile_key(profile_of(entry.signal))
-            self._new_levels.setdefault(profile, []).append((level, entry))
+        if arrival.membership.level and arrival.entry is not None:
+            profile = self._profile_key(arrival.profile)
+            self._new_levels.setdefault(profile, []).append((arrival.membership.level, arrival.entry))
 
     def save(self) -> None:
         """Write back every changed process."""
@@ -160,23 +163,19 @@ class BatchShelf:
     def process(self, profile: ProfileId, kind: str, process_id: str) -> tuple[ProcessKey, Process]:
         """The process, made when it is new."""
         owner = self._profile_key(profile)
-        key = process_key(owner, kind, process_id)
+        key = self._process_key(owner, kind, process_id)
         stored = self._stored.get(key)
         if stored is None:
             stored = Stored(ProcessId(*profile, kind, process_id), owner, self._partitions[owner], Process())
-            self._stored[key] = stored
+            self._keep(key, stored)
         return key, stored.process
 
     def siblings(self, profile: ProfileId, kind: str) -> list[tuple[ProcessKey, Process]]:
         """Every process of that kind of the profile."""
         owner = self._profile_key(profile)
-        if owner not in self._siblings:
-            self._load_siblings({owner})
-        return [
-            (key, stored.process)
-            for key, stored in self._stored.items()
-            if stored.profile_key == owner and stored.identity.kind == kind
-        ]
+        if (owner, kind) not in self._siblings:
+            self._load_siblings({owner}, kind)
+        return [(key, self._stored[key].process) for key in self._by_owner.get((owner, kind), ())]
 
     def level_entries(self, profile: ProfileId, kind: str) -> list[Entry]:
         """The profile's signals that belong to every process of that kind, in order."""
@@ -207,6 +206,17 @@ class BatchShelf:
             key = self._profile_keys[profile] = profile_key(profile)
         return key
 
+    def _process_key(self, owner: bytes, kind: str, process_id: str) -> bytes:
+        name = (owner, kind, process_id)
+        key = self._process_keys.get(name)
+        if key is None:
+            key = self._process_keys[name] = process_key(owner, kind, process_id)
+        return key
+
+    def _keep(self, key: ProcessKey, stored: Stored) -> None:
+        self._stored[key] = stored
+        self._by_owner.setdefault((stored.profile_key, stored.identity.kind), []).append(key)
+
     def _allocate(self, count: int) -> range | list[int]:
         if self._rows.postgresql:
             sql = "SELECT nextval('signal_sequence') FROM generate_series(1, ?)"
@@ -214,18 +224,18 @@ class BatchShelf:
         last = self._rows.execute("SELECT max(sequence) FROM signals")[0][0] or 0
         return range(last + 1, last + 1 + count)
 
-    def _load(self, condition: str, keys: Iterable[bytes]) -> None:
+    def _load(self, condition: str, keys: Iterable[bytes], *, more: Sequence[str] = ()) -> None:
         for key, owner, partition, configuration, id_type, profile, kind, process_id, head in self._rows.select_in(
-            _SELECT + condition, keys, "bytea"
+            _SELECT + condition, keys, "bytea", more=more
         ):
             name = bytes(key)
             if name not in self._stored:
                 identity = ProcessId(configuration, id_type, profile, kind, process_id)
-                self._stored[name] = Stored(identity, bytes(owner), partition, decode_process(bytes(head)))
+                self._keep(name, Stored(identity, bytes(owner), partition, decode_process(bytes(head))))
 
-    def _load_siblings(self, owners: set[bytes]) -> None:
-        self._load("profile_key IN {values}", owners)
-        self._siblings |= owners
+    def _load_siblings(self, owners: set[bytes], kind: str) -> None:
+        self._load("profile_key IN {values} AND kind = ?", owners, more=(kind,))
+        self._siblings.update((owner, kind) for owner in owners)
 
     def _load_levels(self, owners: set[bytes]) -> None:
         wanted = owners - self._levels.keys()
