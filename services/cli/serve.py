@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,6 +60,17 @@ def command_of(service: str, settings: Settings) -> tuple[str, ...]:
     )
 
 
+def environment_of(service: str, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a service; the processes of ingestion share an emptied folder for their metrics."""
+    more = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    if service == "ingestion":
+        folder = settings.data / "metrics" / service
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        more["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    return {**environ, **more}
+
+
 @click.command()
 @click.argument("service", type=click.Choice(list(SERVICES)))
 @click.option("--host", metavar="HOST", help="Listen on this address. [default: $MOMENTS_HOST, else 127.0.0.1]")
@@ -74,11 +86,10 @@ def serve(service: str, host: str | None, port_base: int | None, data: str | Non
         environ["MOMENTS_HOST"] = host
     if port_base:
         environ["MOMENTS_PORT_BASE"] = str(port_base)
-    environ["PYTHONPATH"] = str(ROOT)
     settings = settings_from(environ)
     command = command_of(service, settings)
     os.chdir(ROOT)
-    os.execve(command[0], command, environ)  # noqa: S606 - there is no shell
+    os.execve(command[0], command, environment_of(service, settings, environ))  # noqa: S606 - there is no shell
 
 
 @click.command(hidden=True)

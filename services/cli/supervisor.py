@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ FIRST_PAUSE = SECOND // 2
 LONGEST_PAUSE = 30 * SECOND
 STEADY = 60 * SECOND
 GRACE = 10 * SECOND
-_LARGEST_LOG = 10_000_000
+LARGEST_LOG = 20_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,8 @@ class Supervisor:
                 crashes.append(self._bury(child, child.process))
             if child.process is None and self.clock.now() >= child.start_at:
                 self._start(child)
+            if child.program.log is not None:
+                shorten(child.program.log)
         return crashes
 
     def next_start(self) -> int | None:
@@ -181,9 +184,14 @@ def _output_of(program: Program) -> IO[bytes] | _Inherited:
     if program.log is None:
         return _Inherited()
     program.log.parent.mkdir(parents=True, exist_ok=True)
-    if program.log.exists() and program.log.stat().st_size > _LARGEST_LOG:
-        program.log.replace(program.log.with_suffix(".log.1"))
     return program.log.open("ab")
+
+
+def shorten(log: Path) -> None:
+    """Move what a log holds to `….log.1` when it has grown large; the child goes on writing into the same file."""
+    if log.exists() and log.stat().st_size > LARGEST_LOG:
+        shutil.copyfile(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:

@@ -18,7 +18,7 @@ from services.cli import demo
 from services.cli.failures import Conflict, Failed
 from services.cli.options import ROOT, data_option, environment, settings_from
 from services.cli.rest import Client, NoAnswer, administration
-from services.cli.serve import SERVICES, command_of, port_of, url_of
+from services.cli.serve import SERVICES, command_of, environment_of, port_of, url_of
 from services.cli.supervisor import Program, Supervisor, Wake, ports_taken, tail
 from shared.clock import Clock, SystemClock
 from shared.settings import Settings
@@ -138,7 +138,8 @@ class House:
     def start(self) -> None:
         """Start the services and wait until they are ready; raises Failed when one cannot start."""
         for name in SERVICES:
-            self.supervisor.add(self.program(name, command_of(name, self.settings)))
+            more = environment_of(name, self.settings, {})
+            self.supervisor.add(self.program(name, command_of(name, self.settings), **more))
         readiness = Readiness(self.urls)
         until, tell_at = self.clock.now() + _LONGEST_START, self.clock.now() + 10 * SECOND
         while not self.wake.stops and not readiness.ask():

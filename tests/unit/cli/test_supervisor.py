@@ -15,7 +15,7 @@ import pytest
 
 from contracts.times import SECOND
 from services.cli.options import ROOT
-from services.cli.supervisor import STEADY, Program, Supervisor, Wake, ports_taken, tail
+from services.cli.supervisor import LARGEST_LOG, STEADY, Program, Supervisor, Wake, ports_taken, tail
 from shared.clock import SystemClock
 from tests.support.processes import wait_until
 
@@ -136,6 +136,22 @@ def test_stop_ends_children_that_obey_and_those_that_do_not(
 
     assert clock.now() - started >= 10 * SECOND
     assert not any(alive(pid) for pid in pids if pid)
+
+
+def test_a_log_that_has_grown_large_is_moved_aside_while_the_child_writes_on(
+    supervisor: Supervisor, program: Callable[..., Program], tmp_path: Path
+) -> None:
+    chatter = "while True: print('on', flush=True); time.sleep(0.01)"
+    code = f"import time\nprint('x' * {LARGEST_LOG}, flush=True)\n{chatter}"
+    log = tmp_path / "one.log"
+    supervisor.add(program(code))
+    wait_until(lambda: log.stat().st_size > LARGEST_LOG, "a large log")
+
+    supervisor.look_after()
+
+    assert (tmp_path / "one.log.1").stat().st_size > LARGEST_LOG
+    wait_until(lambda: tail(log, 1) == "on", "further lines")
+    assert log.stat().st_size < LARGEST_LOG
 
 
 def test_a_stop_signal_wakes_and_is_counted() -> None:
