@@ -77,10 +77,8 @@ def installed(started: Path, repository: Path) -> Path:
 @pytest.fixture
 def start(repository: Path, tmp_path: Path) -> Start:
     def run(
-        *arguments: str, program: Path = repository / "moments", **options: object
+        *arguments: str, program: Path = repository / "moments", tools: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        tools = options.get("tools")
-        assert tools is None or isinstance(tools, dict)
         return subprocess.run(
             [str(program), *arguments],
             cwd=tmp_path,
@@ -111,6 +109,15 @@ def test_it_works_through_a_symbolic_link(start: Start, installed: Path, tmp_pat
     done = start("x", program=tmp_path / "links" / "m")
 
     assert (done.stdout, done.stderr) == ("program x\n", "")
+
+
+def test_a_package_of_the_same_name_where_the_caller_stands_is_not_run(
+    start: Start, installed: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "services" / "cli").mkdir(parents=True)
+    (tmp_path / "services" / "cli" / "__main__.py").write_text("print('another program')")
+
+    assert start("x").stdout == "program x\n"
 
 
 def test_developers_commands_install_the_second_lock_too(start: Start, installed: Path) -> None:
