@@ -34,7 +34,7 @@ class Answer:
     def reason(self) -> str:
         """What the service says is wrong, in one line."""
         document = self.document if isinstance(self.document, dict) else {}
-        text = document.get("detail") or document.get("title") or f"HTTP {self.status}"
+        text = document.get("detail") or document.get("reason") or document.get("title") or f"HTTP {self.status}"
         faults = [
             f"{fault.get('pointer') or '/'}: {fault.get('reason', '')}"
             for fault in document.get("errors") or []

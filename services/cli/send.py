@@ -24,6 +24,7 @@ from shared.clock import Clock, SystemClock
 MOST_ITEMS = 500
 MOST_BYTES = 400_000
 _LONGEST_PAUSE = 10.0
+_KEYS_KNOWN_WITHIN = 3 * SECOND
 
 
 class GivenUp(Exception):
@@ -78,9 +79,11 @@ class Sender:
     give_up: float
     tell: Callable[[Totals], None]
     totals: Totals = field(default_factory=Totals)
+    began: int = 0
 
     def run(self, signals: Iterator[Scheduled]) -> Totals:
         """Send everything."""
+        self.began = self.clock.now()
         waiting = next(signals, None)
         while waiting is not None:
             ahead = (waiting.due - self.clock.now()) / SECOND
@@ -124,11 +127,15 @@ class Sender:
             answer = self.client.send("POST", "/v1/signals", b"[" + b",".join(batch) + b"]")
         except NoAnswer as error:
             return batch, str(error), None
-        if answer.status in (429, 502, 503, 504):
+        if answer.status in (429, 502, 503, 504) or (answer.status in (401, 403) and self._may_be_new()):
             return batch, answer.reason(), answer.retry_after
         if answer.status != 200:
             raise Failed(f"ingestion refused the request ({answer.status}): {answer.reason()}")
         return self._settle(batch, answer)
+
+    def _may_be_new(self) -> bool:
+        """A key that was made or enabled just now takes two seconds to be known (DOMAIN §3)."""
+        return not self.totals.accepted and self.clock.now() < self.began + _KEYS_KNOWN_WITHIN
 
     def _settle(self, batch: list[bytes], answer: Answer) -> tuple[list[bytes], str, float | None]:
         results = answer.document.get("results") if isinstance(answer.document, dict) else answer.document
@@ -149,7 +156,7 @@ class Sender:
 
 def reason_of(result: dict[str, Any]) -> str:
     """Why an item was refused, in one line."""
-    return Answer(int(result.get("status", 0)), {}, result.get("problem") or result).reason()
+    return Answer(int(result.get("status", 0)), {}, result).reason()
 
 
 class _Progress:

@@ -11,7 +11,7 @@ import click
 
 from contracts.times import SECOND, to_rfc3339
 from services.cli.options import Url
-from services.cli.rest import Answer, Client, NoAnswer
+from services.cli.rest import Client, NoAnswer
 from services.cli.shoppers import SITE, Action, Shoppers
 from shared.clock import Clock, SystemClock
 
@@ -20,12 +20,13 @@ _TRIES = 20
 
 @dataclass(slots=True)
 class Traffic:
-    """Plays visitors against ingestion at their own pace."""
+    """Plays visitors against ingestion at their own pace. `known`: ingestion has learned of the key."""
 
     client: Client
     clock: Clock
     pause: Callable[[float], None]
     say: Callable[[str], None]
+    known: bool = False
 
     def play(self, shoppers: Shoppers) -> None:
         """Send until the process ends."""
@@ -59,14 +60,12 @@ class Traffic:
             answer = self.client.call("POST", f"/v1/signals/{kind}", signal)
         except NoAnswer as error:
             return str(error)
-        if answer.status in (429, 503):
+        if answer.status in (429, 503) or (answer.status in (401, 403) and not self.known):
             return answer.reason()
-        self._tell_refusal(kind, answer)
-        return None
-
-    def _tell_refusal(self, kind: str, answer: Answer) -> None:
+        self.known = True
         if answer.status >= 400:
             self.say(f"{kind} was refused ({answer.status}): {answer.reason()}")
+        return None
 
 
 @click.command(name="demo-traffic", hidden=True)
