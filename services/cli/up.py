@@ -130,7 +130,7 @@ class House:
         ports = {name: port_of(name, self.settings.port_base) for name in SERVICES}
         return {name: url_of(self.settings.host, port) for name, port in ports.items() if port is not None}
 
-    def program(self, name: str, command: tuple[str, ...], *, log: bool = True, **more: str) -> Program:
+    def program(self, name: str, command: tuple[str, ...], more: Mapping[str, str], *, log: bool = True) -> Program:
         """A program with this house's environment, which logs into a file unless it speaks at the terminal."""
         path = self.folder / "logs" / f"{name}.log" if log else None
         return Program(name=name, command=command, environment={**self.environ, **more}, folder=ROOT, log=path)
@@ -139,7 +139,7 @@ class House:
         """Start the services and wait until they are ready; raises Failed when one cannot start."""
         for name in SERVICES:
             more = environment_of(name, self.settings, {})
-            self.supervisor.add(self.program(name, command_of(name, self.settings), **more))
+            self.supervisor.add(self.program(name, command_of(name, self.settings), more))
         readiness = Readiness(self.urls)
         until, tell_at = self.clock.now() + _LONGEST_START, self.clock.now() + 10 * SECOND
         while not self.wake.stops and not readiness.ask():
@@ -228,8 +228,8 @@ def _start_demo(house: House) -> None:
     moments = (sys.executable, "-m", "services.cli")
     watch = (*moments, "watch", "--queue", demo.QUEUE)
     traffic = (*moments, "demo-traffic", "--url", house.urls["ingestion"])
-    house.supervisor.add(house.program("demo-journey", watch, log=False))
-    house.supervisor.add(house.program("demo-traffic", traffic, MOMENTS_DEMO_KEY=made.web_key))
+    house.supervisor.add(house.program("demo-journey", watch, {}, log=False))
+    house.supervisor.add(house.program("demo-traffic", traffic, {"MOMENTS_DEMO_KEY": made.web_key}))
 
 
 def say(text: str) -> None:
