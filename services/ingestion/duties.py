@@ -30,7 +30,7 @@ from services.ingestion.keys import Keys
 from services.ingestion.leadership import Leadership
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.store import IngestionStore
-from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, Publisher
+from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, Publisher, UnknownQueue
 from shared.store import STORE_FAULTS
 
 _log = structlog.get_logger(__name__)
@@ -219,7 +219,7 @@ class ReplayLost:
 
     def step(self) -> float:
         """Republish all that lies there, each confirmed before it is acknowledged."""
-        if self._leadership.held() and self._broker.depth(LOST):
+        if self._leadership.held() and self._waiting():
             self._broker.declare(self._topology)
             consumer = self._broker.consumer([LOST])
             try:
@@ -230,6 +230,12 @@ class ReplayLost:
 
     def stop(self) -> None:
         """Nothing is held."""
+
+    def _waiting(self) -> int:
+        try:
+            return self._broker.depth(LOST)
+        except UnknownQueue:
+            return 0
 
     def _replay(self, consumer: Consumer) -> None:
         while deliveries := consumer.receive(500, 0.5):

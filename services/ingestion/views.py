@@ -9,10 +9,11 @@ from typing import Any
 import marshmallow as ma
 import msgspec
 from flask import Flask, Request, Response, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from contracts.signals import KINDS, SignalKind
 from services.ingestion.admission import Admitted, admit_key, origin_allowed
-from services.ingestion.bodies import Body, gunzip, parse
+from services.ingestion.bodies import LARGEST_BODY, Body, gunzip, parse
 from services.ingestion.intake import MOST_ITEMS, Intake, Result
 from services.ingestion.keys import Keys
 from services.ingestion.reading import Reception, valid_traceparent
@@ -75,7 +76,7 @@ def signal_views(gate: Gate) -> Blueprint:
     for kind in KINDS:
         _describe(blueprint, kind)(_kind_view(gate, kind))
     _describe_batch(blueprint)(_batch_view(gate))
-    blueprint.route("/v1/signals/<path:kind>", methods=["POST"])(blueprint.doc(security=[])(_unknown_view(gate)))
+    _describe_unknown(blueprint)(_unknown_view(gate))
     return blueprint
 
 
@@ -139,7 +140,10 @@ def _body(request: Request) -> Body:
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip"):
         raise _Refused(Refusal(415, "not_json", "the only content encoding is gzip"))
-    data: bytes | Refusal = request.get_data(cache=False)
+    try:
+        data: bytes | Refusal = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise _Refused(Refusal(413, "too_large", f"a body may have at most {LARGEST_BODY} bytes")) from None
     if encoding in ("gzip", "x-gzip") and isinstance(data, bytes):
         data = gunzip(data)
     body = data if isinstance(data, Refusal) else parse(data)
@@ -225,6 +229,16 @@ def _describe_batch(blueprint: Blueprint) -> Callable[[Any], Any]:
         view = _answers(blueprint, _REFUSALS)(view)
         view = _request_body(blueprint, {"oneOf": [AnySignal, {"type": "array", "items": AnySignal}]})(view)
         return blueprint.route("/v1/signals", methods=["POST"])(view)
+
+    return decorate
+
+
+def _describe_unknown(blueprint: Blueprint) -> Callable[[Any], Any]:
+    def decorate(view: Any) -> Any:
+        text = "The catalogue has no such kind of signal"
+        view = blueprint.doc(security=[])(view)
+        view = blueprint.alt_response(404, schema=ProblemSchema, content_type=CONTENT_TYPE, description=text)(view)
+        return blueprint.route("/v1/signals/<path:kind>", methods=["POST"])(view)
 
     return decorate
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 
 from flask import Flask
@@ -19,4 +20,12 @@ def application() -> Flask:
     ingestion = create_ingestion(settings)
     atexit.register(ingestion.close)
     ingestion.start()
+    _collect_garbage_seldom()
     return ingestion.app
+
+
+def _collect_garbage_seldom() -> None:
+    """A batch makes ten thousands of objects that die with it, none in cycles: a fifth of the time went to looking."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
