@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAll
 from shared import metrics
 from shared.broker import BrokerError
 from shared.clock import stopwatch
+from shared.conditions import VersionConflict, VersionRequired
 from shared.documentation import documentation_page
 from shared.problems import (
     CONTENT_TYPE,
@@ -82,7 +83,9 @@ STATUSES: Mapping[type[Exception], int] = {
     NotAuthenticated: 401,
     NotFound: 404,
     Conflict: 409,
+    VersionConflict: 412,
     Unprocessable: 422,
+    VersionRequired: 428,
     Unavailable: 503,
 }
 """Error → HTTP status, for what services have in common."""
@@ -142,6 +145,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             """Add to the description of the operation."""
             ...
 
+    def conditional(self, *, required: bool = False) -> Callable[[View], View]:
+        """Decorator: describes the header If-Match, which the view reads by `expected_version`."""
+        about = "The ETag of the version that was read" + ("." if required else "; without it any version is meant.")
+        header = {"name": "If-Match", "in": "header", "required": required, "description": about}
+        return self.doc(parameters=[{**header, "schema": {"type": "string"}}])
+
     def refuses(
         self, *errors: type[ServiceError], statuses: Mapping[type[Exception], int] = STATUSES
     ) -> Callable[[View], View]:
@@ -193,6 +202,7 @@ def create_service(  # noqa: PLR0913 - all but two by keyword
         MAX_CONTENT_LENGTH=max_body,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions["moments-checks"] = dict(checks or {})
     app.extensions["moments-public"] = {**PUBLIC, **(public or {})}
     app.before_request(_begin)
@@ -293,6 +303,8 @@ def _finish(service: str) -> Callable[[Response], Response]:
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "no-referrer")
         response.headers["X-Request-Id"] = g.request_id
+        if request.method in ("GET", "HEAD") and response.status_code == 200 and "ETag" in response.headers:
+            response.make_conditional(request)
         seconds = stopwatch() - g.began
         route = _route()
         metrics.observe_request(service, request.method, route, response.status_code, seconds)

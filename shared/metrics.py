@@ -5,9 +5,15 @@ Several processes of one service share a page when `PROMETHEUS_MULTIPROC_DIR` na
 
 from __future__ import annotations
 
-import os
-
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+    values,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -29,7 +35,7 @@ def observe_request(service: str, method: str, route: str, status: int, seconds:
 
 def metrics_page() -> bytes:
     """All metrics of this process, or of all processes that share the folder."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    if values.ValueClass is values.MutexValue:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -1,0 +1,1 @@
+"""The config service: audience configurations, keys, moments, and their published state."""

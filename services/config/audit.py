@@ -1,0 +1,56 @@
+"""The audit log: every change with the documents before and after, in the transaction of the change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from services.config.resources import AudienceConfiguration, AuditEntry, Listing, Moment, Page
+from services.config.schemas import ConfigurationSchema, MomentSchema
+from services.config.store import ConfigStore
+
+ACTOR = "admin"
+
+
+class Audit:
+    """Writes and lists the audit log. Secrets and their hashes are not in it."""
+
+    def __init__(self, store: ConfigStore) -> None:
+        self._store = store
+
+    def configuration(
+        self, action: str, before: AudienceConfiguration | None, after: AudienceConfiguration | None, now: int
+    ) -> None:
+        """A configuration or one of its keys was changed."""
+        self._write("configuration", action, before, after, now)
+
+    def moment(self, action: str, before: Moment | None, after: Moment | None, now: int) -> None:
+        """A moment was changed."""
+        self._write("moment", action, before, after, now)
+
+    def page(self, listing: Listing, filters: dict[str, str]) -> Page[AuditEntry]:
+        """A page of the log, the newest entry first."""
+        with self._store.reading():
+            found, total = self._store.audit_page(listing, filters)
+        return Page(items=tuple(found), page=listing.page, page_size=listing.page_size, total=total)
+
+    def _write(self, kind: str, action: str, before: Any, after: Any, now: int) -> None:
+        self._store.add_audit(
+            at=now,
+            actor=ACTOR,
+            action=action,
+            kind=kind,
+            resource_id=(after or before).id,
+            before=None if before is None else document_of(before),
+            after=None if after is None else document_of(after),
+        )
+
+
+def document_of(value: AudienceConfiguration | Moment) -> dict[str, Any]:
+    """The REST document of a resource, without secrets."""
+    if isinstance(value, Moment):
+        document: dict[str, Any] = MomentSchema().dump(value)
+    else:
+        keys = tuple(replace(key, secret=None) for key in value.keys)
+        document = ConfigurationSchema().dump(replace(value, keys=keys))
+    return document

@@ -1,0 +1,28 @@
+"""The parts of a running config service, as its views reach them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from services.config.audit import Audit
+from services.config.configurations import Configurations
+from services.config.moments import Moments
+
+EXTENSION = "moments-config"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What views call."""
+
+    configurations: Configurations
+    moments: Moments
+    audit: Audit
+
+
+def program() -> Program:
+    """The parts behind the present request."""
+    return cast(Program, current_app.extensions[EXTENSION])

@@ -1,0 +1,120 @@
+"""What config keeps, as values. Times are microseconds since 1970 on config's clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from contracts.configurations import AudienceState, KeyType
+from contracts.moments import Status
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key of a configuration. `expires_at`: the end of its overlap, once another has taken its place.
+
+    `secret`: set only in the value that has just been made; nothing but its hash is kept.
+    """
+
+    id: str
+    type: KeyType
+    enabled: bool
+    created_at: int
+    secret_hash: str | None = None
+    expires_at: int | None = None
+    last_used_at: int | None = None
+    secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudienceConfiguration:
+    """Who may send signals, and which audience is meant (DOMAIN §3)."""
+
+    id: str
+    name: str
+    description: str
+    audience: AudienceState
+    domains: tuple[str, ...]
+    keys: tuple[Key, ...]
+    version: int
+    created_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A moment (DOMAIN §5). `settings` are complete and in normal form; `running_since` is of the latest start."""
+
+    id: str
+    type: str
+    name: str
+    description: str
+    configuration_id: str | None
+    settings: dict[str, Any]
+    status: Status
+    version: int
+    has_run: bool
+    running_since: int | None
+    stopped_at: int | None
+    created_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who changed what and when; `before` and `after` are the resource's documents, None where there was none."""
+
+    id: int
+    at: int
+    actor: str
+    action: str
+    kind: str
+    resource_id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """A resource that is no more; readers that were away learn of it from a snapshot."""
+
+    kind: str
+    id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """A part of a list; `total` counts all of it."""
+
+    items: tuple[T, ...]
+    page: int
+    page_size: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Which part of a list is asked for. `sort`: an attribute, `-` before it for descending."""
+
+    page: int = 1
+    page_size: int = 20
+    search: str = ""
+    sort: str = "-updated_at"
+
+    @property
+    def offset(self) -> int:
+        """How many entries come before the page."""
+        return (self.page - 1) * self.page_size
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words searched for, without regard to case; an entry must contain all."""
+        return tuple(folded(self.search).split())
+
+
+def folded(text: str) -> str:
+    """Text as it is compared in searches and sorted by."""
+    return text.casefold()

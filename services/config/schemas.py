@@ -1,0 +1,371 @@
+"""REST documents of config: what is taken and what is given, as marshmallow schemas."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any, get_args
+
+import marshmallow as ma
+
+from contracts.configurations import InvalidDomain, KeyType, normalise_domain
+from contracts.moments import STATUSES
+from contracts.signals import PROFILE_FIELDS
+from contracts.templates import templates
+from contracts.times import to_rfc3339
+from services.config.resources import Listing
+
+_MOST_DOMAINS = 500
+_MOST_PAGES = 1_000_000
+_LONGEST_OVERLAP = 30 * 86_400
+
+
+class Text(ma.fields.String):
+    """A text in NFC without spaces around it and without control characters; `lines` allows line breaks."""
+
+    def __init__(self, longest: int, *, shortest: int = 1, lines: bool = False, **options: Any) -> None:
+        super().__init__(validate=ma.validate.Length(shortest, longest), **options)
+        self.lines = lines
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
+        text = unicodedata.normalize("NFC", super()._deserialize(value, attr, data, **options)).strip()
+        allowed = "\n\r\t" if self.lines else ""
+        if any(unicodedata.category(character) in ("Cc", "Cs") and character not in allowed for character in text):
+            raise ma.ValidationError("Control characters are not allowed.")
+        return text
+
+
+class Domain(ma.fields.String):
+    """A domain, `shop.example.com` or `*.example.com`, in normal form (DOMAIN §3)."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
+        try:
+            return normalise_domain(super()._deserialize(value, attr, data, **options))
+        except InvalidDomain as error:
+            raise ma.ValidationError(f"{error}.") from error
+
+
+class Instant(ma.fields.String):
+    """Microseconds inside, RFC 3339 outside."""
+
+    def _serialize(self, value: Any, *_context: Any, **_options: Any) -> str | None:
+        return None if value is None else to_rfc3339(value)
+
+
+class Distinct(ma.fields.List[Any]):
+    """A list in which an entry that comes again is left out."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
+        return list(dict.fromkeys(super()._deserialize(value, attr, data, **options)))
+
+
+def _instant(about: str, **options: Any) -> Instant:
+    return Instant(dump_only=True, metadata={"description": about, "format": "date-time"}, **options)
+
+
+def _name(**options: Any) -> Text:
+    return Text(200, metadata={"description": "What people call it.", "examples": ["Web shop"]}, **options)
+
+
+def _description(**options: Any) -> Text:
+    return Text(2_000, shortest=0, lines=True, metadata={"description": "What it is for."}, **options)
+
+
+class AudienceSchema(ma.Schema):
+    """The list of profiles in the marketing platform."""
+
+    id = Text(200, required=True, metadata={"description": "Its id in the marketing platform."})
+    name = Text(200, required=True)
+    id_types = Distinct(
+        ma.fields.String(validate=ma.validate.OneOf(list(PROFILE_FIELDS))),
+        data_key="idTypes",
+        load_default=("email",),
+        validate=ma.validate.Length(1),
+        metadata={"description": "How its profiles are addressed."},
+    )
+
+
+def _domains(**options: Any) -> Distinct:
+    about = "Hosts that may send web signals; `*.` before one means its sub-domains of any depth."
+    return Distinct(
+        Domain(), validate=ma.validate.Length(max=_MOST_DOMAINS), metadata={"description": about}, **options
+    )
+
+
+class KeySchema(ma.Schema):
+    """A key, by which a touchpoint sends signals."""
+
+    id = ma.fields.String(dump_only=True, metadata={"examples": ["pk_1b2…"]})
+    type = ma.fields.String(dump_only=True, validate=ma.validate.OneOf(get_args(KeyType)))
+    enabled = ma.fields.Boolean(dump_only=True, metadata={"description": "Whether it is listened to."})
+    secret = ma.fields.String(
+        dump_only=True, metadata={"description": "Of a server key, and only in the answer that made it."}
+    )
+    created_at = _instant("When it was made.", data_key="createdAt")
+    expires_at = _instant("End of its overlap with the key that follows it.", data_key="expiresAt", allow_none=True)
+    last_used_at = _instant("Last signal by it.", data_key="lastUsedAt", allow_none=True)
+
+    @ma.post_dump
+    def _without_absent_secret(self, document: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        return {name: value for name, value in document.items() if name != "secret" or value is not None}
+
+
+class NewConfigurationSchema(ma.Schema):
+    """What an audience configuration is made of."""
+
+    name = _name(required=True)
+    description = _description(load_default="")
+    audience = ma.fields.Nested(AudienceSchema, required=True)
+    domains = _domains(load_default=())
+
+
+class ConfigurationChangeSchema(ma.Schema):
+    """What changes of an audience configuration; a field that is not there stays as it is."""
+
+    name = _name()
+    description = _description()
+    audience = ma.fields.Nested(AudienceSchema)
+    domains = _domains()
+
+
+class ConfigurationSchema(ma.Schema):
+    """An audience configuration."""
+
+    id = ma.fields.UUID(dump_only=True)
+    name = _name()
+    description = _description()
+    audience = ma.fields.Nested(AudienceSchema)
+    domains = ma.fields.List(ma.fields.String())
+    keys = ma.fields.List(ma.fields.Nested(KeySchema))
+    version = ma.fields.Integer(metadata={"description": "Rises with every change; also the ETag."})
+    created_at = _instant("When it was made.", data_key="createdAt")
+    updated_at = _instant("When it was changed last.", data_key="updatedAt")
+
+
+class KeyChangeSchema(ma.Schema):
+    """Switching a key on or off."""
+
+    enabled = ma.fields.Boolean(required=True, truthy={True}, falsy={False})
+
+
+class KeyRegenerationSchema(ma.Schema):
+    """Making a key anew."""
+
+    overlap_seconds = ma.fields.Integer(
+        strict=True,
+        data_key="overlapSeconds",
+        load_default=0,
+        validate=ma.validate.Range(0, _LONGEST_OVERLAP),
+        metadata={"description": "How long the old key stays valid."},
+    )
+
+
+class NewMomentSchema(ma.Schema):
+    """What a moment is made of."""
+
+    type = ma.fields.String(
+        required=True,
+        validate=ma.validate.OneOf(list(templates())),
+        metadata={"description": "The template; fixed from now on."},
+    )
+    name = _name(required=True)
+    description = _description(load_default="")
+    audience_configuration_id = ma.fields.UUID(required=True, data_key="audienceConfigurationId")
+    settings = ma.fields.Dict(
+        keys=ma.fields.String(),
+        load_default=dict,
+        metadata={"description": "By name, as the template declares them; the others have their defaults."},
+    )
+
+
+class MomentChangeSchema(ma.Schema):
+    """What changes of a moment; a field or a setting that is not there stays as it is, null clears a setting."""
+
+    name = _name()
+    description = _description()
+    audience_configuration_id = ma.fields.UUID(data_key="audienceConfigurationId")
+    settings = ma.fields.Dict(keys=ma.fields.String())
+
+
+class MomentSchema(ma.Schema):
+    """A moment."""
+
+    id = ma.fields.UUID(dump_only=True)
+    type = ma.fields.String()
+    name = _name()
+    description = _description()
+    audience_configuration_id = ma.fields.UUID(
+        attribute="configuration_id", data_key="audienceConfigurationId", allow_none=True
+    )
+    settings = ma.fields.Dict(keys=ma.fields.String())
+    status = ma.fields.String(validate=ma.validate.OneOf(STATUSES))
+    has_run = ma.fields.Boolean(data_key="hasRun", metadata={"description": "Whether it was ever started."})
+    running_since = _instant("Its latest start.", data_key="runningSince", allow_none=True)
+    stopped_at = _instant("When it was stopped since.", data_key="stoppedAt", allow_none=True)
+    version = ma.fields.Integer(metadata={"description": "Rises with every change; also the ETag."})
+    created_at = _instant("When it was made.", data_key="createdAt")
+    updated_at = _instant("When it was changed last.", data_key="updatedAt")
+
+
+class StatusChangeSchema(ma.Schema):
+    """The status wanted."""
+
+    status = ma.fields.String(required=True, validate=ma.validate.OneOf(STATUSES))
+
+
+class AuditEntrySchema(ma.Schema):
+    """Who changed what and when."""
+
+    id = ma.fields.Integer()
+    at = _instant("When.")
+    actor = ma.fields.String()
+    action = ma.fields.String(metadata={"examples": ["change"]})
+    kind = ma.fields.String(metadata={"examples": ["moment"]})
+    resource_id = ma.fields.String(data_key="resourceId")
+    before = ma.fields.Dict(keys=ma.fields.String(), allow_none=True)
+    after = ma.fields.Dict(keys=ma.fields.String(), allow_none=True)
+
+
+class PageQuerySchema(ma.Schema):
+    """Which page of a list."""
+
+    page = ma.fields.Integer(load_default=1, validate=ma.validate.Range(1, _MOST_PAGES))
+    page_size = ma.fields.Integer(data_key="pageSize", load_default=20, validate=ma.validate.Range(1, 200))
+
+    @ma.post_load
+    def _listing(self, found: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """The paging fields as one `listing`, the others as `filters`."""
+        sort = found.pop("sort", None)
+        listing = Listing(
+            page=found.pop("page"),
+            page_size=found.pop("page_size"),
+            search=found.pop("search", ""),
+            sort=_COLUMNS[sort] if sort else "-updated_at",
+        )
+        return {"listing": listing, "filters": {name: str(value) for name, value in found.items()}}
+
+
+_SORTS = {"name": "name", "createdAt": "created_at", "updatedAt": "updated_at", "type": "type", "status": "status"}
+_COLUMNS = {f"{sign}{sort}": f"{sign}{column}" for sort, column in _SORTS.items() for sign in ("", "-")}
+
+
+def _sort(*names: str) -> ma.fields.String:
+    choices = [f"{sign}{name}" for name in names for sign in ("", "-")]
+    about = "A field to sort by, with `-` the greatest first."
+    return ma.fields.String(
+        load_default="-updatedAt", validate=ma.validate.OneOf(choices), metadata={"description": about}
+    )
+
+
+def _search() -> Text:
+    about = "Words that an entry must contain, without regard to case."
+    return Text(200, shortest=0, load_default="", metadata={"description": about})
+
+
+class ConfigurationQuerySchema(PageQuerySchema):
+    """Which audience configurations."""
+
+    search = _search()
+    sort = _sort("name", "createdAt", "updatedAt")
+
+
+class MomentQuerySchema(PageQuerySchema):
+    """Which moments."""
+
+    search = _search()
+    sort = _sort("name", "createdAt", "updatedAt", "type", "status")
+    status = ma.fields.String(validate=ma.validate.OneOf(STATUSES))
+    type = ma.fields.String(validate=ma.validate.OneOf(list(templates())))
+    configuration_id = ma.fields.UUID(data_key="audienceConfigurationId")
+
+
+class AuditQuerySchema(PageQuerySchema):
+    """Which audit entries."""
+
+    kind = ma.fields.String(validate=ma.validate.OneOf(["configuration", "moment"]))
+    resource_id = ma.fields.UUID(data_key="resourceId")
+
+
+class _PageSchema(ma.Schema):
+    page = ma.fields.Integer()
+    page_size = ma.fields.Integer(data_key="pageSize")
+    total = ma.fields.Integer(metadata={"description": "How many there are on all pages."})
+
+
+class ConfigurationPageSchema(_PageSchema):
+    """A page of audience configurations."""
+
+    items = ma.fields.List(ma.fields.Nested(ConfigurationSchema))
+
+
+class MomentPageSchema(_PageSchema):
+    """A page of moments."""
+
+    items = ma.fields.List(ma.fields.Nested(MomentSchema))
+
+
+class AuditPageSchema(_PageSchema):
+    """A page of the audit log."""
+
+    items = ma.fields.List(ma.fields.Nested(AuditEntrySchema))
+
+
+class SettingSchema(ma.Schema):
+    """A setting of a template."""
+
+    name = ma.fields.String()
+    type = ma.fields.String()
+    label = ma.fields.String()
+    help = ma.fields.String()
+    applies = ma.fields.String(metadata={"description": "When it is judged."})
+    required = ma.fields.Boolean()
+    default = ma.fields.Raw(allow_none=True)
+    minimum = ma.fields.Raw(allow_none=True)
+    maximum = ma.fields.Raw(allow_none=True)
+    choices = ma.fields.List(ma.fields.String())
+
+
+class TemplateSchema(ma.Schema):
+    """A kind of moment that the product offers."""
+
+    type = ma.fields.String()
+    title = ma.fields.String()
+    icon = ma.fields.String()
+    purpose = ma.fields.String()
+    goal = ma.fields.String()
+    description = ma.fields.String()
+    sentence = ma.fields.String()
+    rule = ma.fields.String()
+    process = ma.fields.String()
+    opens = ma.fields.List(ma.fields.String())
+    slides = ma.fields.List(ma.fields.String())
+    ends = ma.fields.List(ma.fields.String())
+    completes = ma.fields.List(ma.fields.String())
+    settings = ma.fields.List(ma.fields.Nested(SettingSchema))
+
+
+class SignalKindSchema(ma.Schema):
+    """A kind of signal."""
+
+    name = ma.fields.String(metadata={"examples": ["cart/add"]})
+    title = ma.fields.String()
+    summary = ma.fields.String()
+    process = ma.fields.String(allow_none=True)
+    id_field = ma.fields.String(data_key="idField", allow_none=True)
+    id_required = ma.fields.Boolean(data_key="idRequired")
+    touchpoints = ma.fields.List(ma.fields.String())
+    fields_ = ma.fields.List(ma.fields.String(), attribute="fields", data_key="fields")
+    required = ma.fields.List(ma.fields.String())
+    items = ma.fields.Boolean()
+    routing_key = ma.fields.String(data_key="routingKey")
+
+
+class TemplateListSchema(ma.Schema):
+    """All templates."""
+
+    items = ma.fields.List(ma.fields.Nested(TemplateSchema))
+
+
+class SignalListSchema(ma.Schema):
+    """All kinds of signals."""
+
+    items = ma.fields.List(ma.fields.Nested(SignalKindSchema))

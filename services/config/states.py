@@ -1,0 +1,57 @@
+"""What config publishes: its values as the versioned states of contracts, and those as messages."""
+
+from __future__ import annotations
+
+from contracts.configurations import ConfigurationState, KeyState
+from contracts.moments import MomentState, SettingsVersion
+from contracts.topology import CONFIGURATION, STATE_CONFIGURATION, STATE_MOMENT
+from contracts.wire import encode
+from services.config.resources import AudienceConfiguration, Deletion, Moment
+from shared.broker import Message
+
+State = ConfigurationState | MomentState
+
+
+def configuration_state(value: AudienceConfiguration) -> ConfigurationState:
+    """The state of a configuration."""
+    keys = tuple(
+        KeyState(id=key.id, type=key.type, enabled=key.enabled, secret_hash=key.secret_hash, expires_at=key.expires_at)
+        for key in value.keys
+    )
+    return ConfigurationState(
+        id=value.id, version=value.version, name=value.name, audience=value.audience, domains=value.domains, keys=keys
+    )
+
+
+def moment_state(value: Moment, history: tuple[SettingsVersion, ...]) -> MomentState:
+    """The state of a moment with the settings that were in force."""
+    return MomentState(
+        id=value.id,
+        version=value.version,
+        type=value.type,
+        name=value.name,
+        description=value.description,
+        configuration_id=value.configuration_id,
+        status=value.status,
+        running_since=value.running_since,
+        stopped_at=value.stopped_at,
+        history=history,
+    )
+
+
+def deleted_state(deletion: Deletion) -> State:
+    """The last state of what was deleted."""
+    kind = MomentState if deletion.kind == "moment" else ConfigurationState
+    return kind(id=deletion.id, version=deletion.version, deleted=True)
+
+
+def state_message(state: State) -> Message:
+    """The message that carries a state; nobody need listen, a reader asks for a snapshot when it comes."""
+    return Message(
+        exchange=CONFIGURATION,
+        routing_key=STATE_MOMENT if isinstance(state, MomentState) else STATE_CONFIGURATION,
+        body=encode(state),
+        message_id=f"{state.id}:{state.version}",
+        content_type="application/json",
+        optional=True,
+    )

@@ -1,0 +1,245 @@
+"""Config's database: configurations with their keys, moments with the history of their settings, audit, deletions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import msgspec
+import peewee
+
+from contracts.configurations import KEY_PREFIXES
+from contracts.moments import SettingsVersion
+from services.config.resources import AudienceConfiguration, AuditEntry, Deletion, Key, Listing, Moment
+from services.config.store.migrations import MIGRATIONS
+from services.config.store.rows import (
+    Rows,
+    audit_entry_of,
+    configuration_of,
+    configuration_row,
+    key_of,
+    key_row,
+    moment_of,
+    moment_row,
+    ordered,
+    to_json,
+)
+from shared.settings import Settings
+from shared.store import connected, migrate, open_database
+
+SCHEMA = "moments_config"
+
+_CONFIGURATION_COLUMNS = (
+    *("id", "name", "name_key", "search_key", "description", "audience", "domains"),
+    *("version", "created_at", "updated_at"),
+)
+_KEY_COLUMNS = (
+    *("id", "configuration_id", "type", "enabled", "secret_hash", "created_at", "expires_at", "last_used_at"),
+)
+_MOMENT_COLUMNS = (
+    *("id", "type", "name", "name_key", "search_key", "description", "configuration_id", "settings", "status"),
+    *("version", "has_run", "running_since", "stopped_at", "created_at", "updated_at"),
+)
+_AUDIT_COLUMNS = ("id", "at", "actor", "action", "kind", "resource_id", "before", "after")
+
+
+def _place(row: dict[str, Any]) -> tuple[int, int, str]:
+    """Web, app, server; of one type the oldest first."""
+    return list(KEY_PREFIXES).index(row["type"]), row["created_at"], row["id"]
+
+
+class ReferenceBroken(Exception):
+    """What a row refers to went away, or is referred to itself, in another transaction."""
+
+
+def open_config_database(settings: Settings) -> peewee.Database:
+    """Config's database; nothing is connected yet."""
+    return open_database(settings.config_database_url, schema=SCHEMA)
+
+
+def migrate_store(settings: Settings) -> list[str]:
+    """Bring config's database to this version; returns the names of the steps that were run."""
+    return [step.name for step in migrate(open_config_database(settings), MIGRATIONS)]
+
+
+class ConfigStore:
+    """The tables of config. Every call needs `reading()` or `transaction()` around it."""
+
+    def __init__(self, database: peewee.Database) -> None:
+        self.database = database
+        self._configurations = Rows(database, "configurations", _CONFIGURATION_COLUMNS)
+        self._keys = Rows(database, "keys", _KEY_COLUMNS)
+        self._moments = Rows(database, "moments", _MOMENT_COLUMNS)
+        self._versions = Rows(database, "moment_versions", ("moment_id", "version", "since", "settings"))
+        self._deletions = Rows(database, "deletions", ("id", "kind", "version", "deleted_at"))
+        self._audit = Rows(database, "audit", _AUDIT_COLUMNS)
+
+    def migrate(self) -> None:
+        """Bring the database to this version."""
+        migrate(self.database, MIGRATIONS)
+
+    def reading(self) -> AbstractContextManager[peewee.Database]:
+        """A connection for reading."""
+        return connected(self.database)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One transaction; raises ReferenceBroken when it breaks a reference between tables."""
+        with connected(self.database):
+            try:
+                with self.database.atomic():
+                    yield
+            except peewee.IntegrityError as error:
+                raise ReferenceBroken(str(error)) from error
+
+    def check(self) -> None:
+        """Raises when the database does not answer."""
+        with connected(self.database):
+            self.database.execute_sql("SELECT 1")
+
+    # Configurations and keys.
+
+    def configuration(self, configuration_id: str, *, lock: bool = False) -> AudienceConfiguration | None:
+        """One configuration."""
+        rows = self._configurations.find(self._configurations.table.id == configuration_id, lock=lock)
+        return self._with_keys(rows)[0] if rows else None
+
+    def configurations(self) -> list[AudienceConfiguration]:
+        """All configurations."""
+        return self._with_keys(self._configurations.find())
+
+    def configurations_page(self, listing: Listing) -> tuple[list[AudienceConfiguration], int]:
+        """A page of the configurations, and how many there are."""
+        rows = self._configurations
+        conditions = rows.containing(rows.table.search_key, listing.words)
+        found, total = rows.page(conditions, ordered(rows.table, listing.sort), listing)
+        return self._with_keys(found), total
+
+    def add_configuration(self, value: AudienceConfiguration) -> None:
+        """Write a new configuration with its keys."""
+        self._configurations.table.insert(**configuration_row(value)).execute()
+        self._add_keys(value)
+
+    def change_configuration(self, value: AudienceConfiguration, former: int) -> bool:
+        """Write a configuration with its keys; False when it has not the `former` version any more."""
+        table = self._configurations.table
+        row = configuration_row(value)
+        changed = table.update(**row).where(table.id == value.id, table.version == former).execute()
+        if not changed:
+            return False
+        self._keys.table.delete().where(self._keys.table.configuration_id == value.id).execute()
+        self._add_keys(value)
+        return True
+
+    def remove_configuration(self, value: AudienceConfiguration, now: int) -> bool:
+        """Delete a configuration with its keys; False when it has another version by now."""
+        table = self._configurations.table
+        gone = table.delete().where(table.id == value.id, table.version == value.version).execute()
+        return bool(gone) and self._record_deletion("configuration", value.id, value.version + 1, now)
+
+    def configurations_with_ended_keys(self, now: int) -> list[str]:
+        """The ids of configurations with a key whose overlap is over."""
+        table = self._keys.table
+        return sorted({row["configuration_id"] for row in self._keys.find(table.expires_at <= now)})
+
+    def _with_keys(self, rows: list[dict[str, Any]]) -> list[AudienceConfiguration]:
+        table = self._keys.table
+        keys: dict[str, list[Key]] = defaultdict(list)
+        if rows:
+            ids = [row["id"] for row in rows]
+            found = self._keys.find(table.configuration_id.in_(ids)) if len(ids) <= 500 else self._keys.find()
+            for row in sorted(found, key=_place):
+                keys[row["configuration_id"]].append(key_of(row))
+        return [configuration_of(row, tuple(keys[row["id"]])) for row in rows]
+
+    def _add_keys(self, value: AudienceConfiguration) -> None:
+        for key in value.keys:
+            self._keys.table.insert(**key_row(key, value.id)).execute()
+
+    # Moments.
+
+    def moment(self, moment_id: str, *, lock: bool = False) -> Moment | None:
+        """One moment."""
+        rows = self._moments.find(self._moments.table.id == moment_id, lock=lock)
+        return moment_of(rows[0]) if rows else None
+
+    def moments(self) -> list[Moment]:
+        """All moments."""
+        return [moment_of(row) for row in self._moments.find()]
+
+    def moments_of(self, configuration_id: str, *, lock: bool = False) -> list[Moment]:
+        """The moments that refer to a configuration."""
+        condition = self._moments.table.configuration_id == configuration_id
+        return [moment_of(row) for row in self._moments.find(condition, lock=lock)]
+
+    def moments_page(self, listing: Listing, filters: dict[str, str]) -> tuple[list[Moment], int]:
+        """A page of the moments whose columns equal the filters, and how many there are."""
+        rows = self._moments
+        conditions = rows.containing(rows.table.search_key, listing.words)
+        conditions += [getattr(rows.table, column) == value for column, value in filters.items()]
+        found, total = rows.page(conditions, ordered(rows.table, listing.sort), listing)
+        return [moment_of(row) for row in found], total
+
+    def add_moment(self, value: Moment) -> None:
+        """Write a new moment; its settings are in force from its creation."""
+        self._moments.table.insert(**moment_row(value)).execute()
+        self.add_settings(value, value.created_at)
+
+    def change_moment(self, value: Moment, former: int) -> bool:
+        """Write a moment; False when it has not the `former` version any more."""
+        table = self._moments.table
+        row = moment_row(value)
+        return bool(table.update(**row).where(table.id == value.id, table.version == former).execute())
+
+    def remove_moment(self, value: Moment, now: int) -> bool:
+        """Delete a moment; False when it has another version by now."""
+        table = self._moments.table
+        gone = table.delete().where(table.id == value.id, table.version == value.version).execute()
+        return bool(gone) and self._record_deletion("moment", value.id, value.version + 1, now)
+
+    def add_settings(self, value: Moment, since: int) -> None:
+        """Keep the moment's settings as those in force from an instant on."""
+        row = {"moment_id": value.id, "version": value.version, "since": since, "settings": to_json(value.settings)}
+        self._versions.table.insert(**row).execute()
+
+    def histories(self, moment_ids: Iterable[str] | None, since: int) -> dict[str, tuple[SettingsVersion, ...]]:
+        """Moment → its settings in force at `since` and later, oldest first. None: of all moments."""
+        table = self._versions.table
+        conditions = [] if moment_ids is None else [table.moment_id.in_(list(moment_ids))]
+        found: dict[str, list[SettingsVersion]] = defaultdict(list)
+        for row in sorted(self._versions.find(*conditions), key=lambda row: int(row["version"])):
+            kept = found[row["moment_id"]]
+            if kept and row["since"] <= since:
+                kept.clear()
+            settings = msgspec.json.decode(row["settings"])
+            kept.append(SettingsVersion(version=row["version"], since=row["since"], settings=settings))
+        return {moment_id: tuple(kept) for moment_id, kept in found.items()}
+
+    def forget_settings(self, moment_id: str, before_version: int) -> int:
+        """Delete the settings older than a version."""
+        table = self._versions.table
+        return int(table.delete().where(table.moment_id == moment_id, table.version < before_version).execute())
+
+    # Deletions and audit.
+
+    def deletions(self) -> list[Deletion]:
+        """Everything that was deleted, with the version of its last state."""
+        return [Deletion(kind=row["kind"], id=row["id"], version=row["version"]) for row in self._deletions.find()]
+
+    def _record_deletion(self, kind: str, resource_id: str, version: int, now: int) -> bool:
+        self._deletions.table.insert(id=resource_id, kind=kind, version=version, deleted_at=now).execute()
+        return True
+
+    def add_audit(self, **fields: Any) -> None:
+        """Write who changed what; `before` and `after` are documents or None."""
+        documents = {name: None if fields[name] is None else to_json(fields[name]) for name in ("before", "after")}
+        self._audit.table.insert(**{**fields, **documents}).execute()
+
+    def audit_page(self, listing: Listing, filters: dict[str, str]) -> tuple[list[AuditEntry], int]:
+        """A page of the audit log, the newest entry first, and how many there are."""
+        table = self._audit.table
+        conditions = [getattr(table, column) == value for column, value in filters.items()]
+        found, total = self._audit.page(conditions, [table.id.desc()], listing)
+        return [audit_entry_of(row) for row in found], total

@@ -1,0 +1,115 @@
+"""Config put together: database, outbox, broker, background work and the Flask application."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+from flask import Flask
+from prometheus_client import Gauge
+
+from contracts.topology import moments_topology
+from services.config.audit import Audit
+from services.config.configurations import Configurations
+from services.config.keys import KeyMaker
+from services.config.moments import Moments
+from services.config.program import EXTENSION, Program
+from services.config.publication import Publication, SnapshotAnswerer
+from services.config.store import ConfigStore, open_config_database
+from services.config.views import BLUEPRINTS
+from shared.broker import connect_broker
+from shared.clock import Clock, SystemClock
+from shared.http import create_service
+from shared.outbox import Outbox, Relay, RelayThread
+from shared.settings import Settings
+from shared.store import STORE_FAULTS
+
+_DAY = 86_400_000_000
+_SLACK = 2 * _DAY
+_WAITING = Gauge("moments_config_outbox_waiting", "State messages that are not published yet.")
+_log = structlog.get_logger("config")
+
+
+class Config:
+    """The service: `app` answers requests; `start` begins the background work, after the process has forked."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        topology = moments_topology(settings.partitions)
+        retention = settings.retention + _SLACK
+        self.store = ConfigStore(open_config_database(settings))
+        self._clock = clock
+        self._retention = retention
+        self._broker = connect_broker(settings.broker_url, clock)
+        self._publisher = self._broker.publisher(topology)
+        self._relay = Relay(self.store.database, self._publisher, clock)
+        self._relaying = RelayThread(self._relay)
+        outbox = Outbox(self.store.database, clock, on_commit=self._relaying.nudge)
+        publication = Publication(self.store, outbox, clock, retention)
+        self._snapshots = SnapshotAnswerer(self._broker, self._publisher, topology, publication)
+        audit = Audit(self.store)
+        self.program = Program(
+            Configurations(self.store, publication, audit, KeyMaker(settings.secret_pepper), clock),
+            Moments(self.store, publication, audit, clock),
+            audit,
+        )
+        self._scheduler = BackgroundScheduler(timezone="UTC")
+        self.app = create_service(
+            "config",
+            settings,
+            title="Moments: configuration",
+            description="Audience configurations, keys and moments. Lists are paged by `page` and `pageSize`.",
+            blueprints=BLUEPRINTS,
+            checks={"database": self.store.check},
+        )
+        self.app.extensions[EXTENSION] = self.program
+
+    def start(self) -> None:
+        """Bring the database up to date, then relay, answer snapshot requests and keep house."""
+        self.store.migrate()
+        self._relaying.start()
+        self._snapshots.start()
+        for seconds, duty in (
+            (5, self._measure),
+            (60, self.program.configurations.drop_ended_keys),
+            (3600, self._forget),
+        ):
+            self._scheduler.add_job(_careful(duty), "interval", seconds=seconds, coalesce=True, max_instances=1)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """End the background work; what is not published yet is published after the next start."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        self._snapshots.stop()
+        self._relaying.stop()
+        self._broker.close()
+
+    def _measure(self) -> None:
+        _WAITING.set(self._relay.waiting())
+
+    def _forget(self) -> None:
+        now = self._clock.now()
+        self._relay.forget(now - _DAY)
+        self.program.moments.forget_old_settings(now - self._retention)
+
+
+def create_app(settings: Settings, clock: Clock | None = None) -> Flask:
+    """The running service: one per process, and one process per installation."""
+    config = Config(settings, clock or SystemClock())
+    config.start()
+    atexit.register(config.stop)
+    return config.app
+
+
+def _careful(duty: Callable[[], object]) -> Callable[[], None]:
+    """A duty that leaves a log line, and itself for the next time, when the database is away."""
+
+    def run() -> None:
+        try:
+            duty()
+        except STORE_FAULTS as error:
+            _log.warning("duty.failed", duty=getattr(duty, "__name__", ""), error=type(error).__name__)
+
+    return run
