@@ -34,7 +34,7 @@ def make_shop(api: Administration) -> Shop:
     configuration = _named(api, _CONFIGURATIONS, _NAME) or _new_configuration(api)
     for key in configuration["keys"]:
         if not key["enabled"]:
-            api.post(f"{_CONFIGURATIONS}/{configuration['id']}/keys/{key['id']}/enable")
+            api.call("PATCH", f"{_CONFIGURATIONS}/{configuration['id']}/keys/{key['id']}", {"enabled": True})
     for type_, name, duration, _ in _WANTED:
         moment = _named(api, _MOMENTS, name) or _new_moment(api, configuration["id"], type_, name, duration)
         _run(api, moment)

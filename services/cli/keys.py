@@ -44,7 +44,7 @@ def pages_of(api: Administration, path: str) -> Iterator[dict[str, Any]]:
     """Every entry of a paged list."""
     page = 1
     while True:
-        document = api.get(f"{path}?page={page}&page_size=100")
+        document = api.get(f"{path}?page={page}&pageSize=100")
         entries = document.get("items", []) if isinstance(document, dict) else document
         yield from entries
         if len(entries) < 100:
@@ -87,7 +87,8 @@ def _switching(name: str, doing: str) -> click.Command:
         wanted = key.partition(":")[0]
         for configuration in pages_of(api, _CONFIGURATIONS):
             if any(each["id"] == wanted for each in configuration["keys"]):
-                api.post(f"{_CONFIGURATIONS}/{configuration['id']}/keys/{quote(wanted, safe='')}/{name}")
+                path = f"{_CONFIGURATIONS}/{configuration['id']}/keys/{quote(wanted, safe='')}"
+                api.call("PATCH", path, {"enabled": name == "enable"})
                 click.echo(f"{wanted} of {configuration['name']} is {name}d.")
                 return
         raise Failed(f"No audience configuration has the key {wanted}. `moments keys list` shows them.")
