@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from services.cli.keys import pages_of
+from services.cli.keys import CONFIGURATIONS, pages_of, switch_key
 from services.cli.rest import Administration
 from services.cli.shoppers import SITE
 
@@ -13,7 +13,6 @@ __all__ = ["QUEUE", "SITE", "Shop", "make_shop"]
 
 QUEUE = "moments.demo"
 _NAME = "Demo shop"
-_CONFIGURATIONS = "/api/v1/audience-configurations"
 _MOMENTS = "/api/v1/moments"
 _WANTED = (
     ("cart_abandon", "Demo: cart left behind", "PT10S", "Cart Abandon after 10 s"),
@@ -31,10 +30,10 @@ class Shop:
 
 def make_shop(api: Administration) -> Shop:
     """Make what is missing of the demo's shop; a second start finds it all there."""
-    configuration = _named(api, _CONFIGURATIONS, _NAME) or _new_configuration(api)
+    configuration = _named(api, CONFIGURATIONS, _NAME) or _new_configuration(api)
     for key in configuration["keys"]:
         if not key["enabled"]:
-            api.call("PATCH", f"{_CONFIGURATIONS}/{configuration['id']}/keys/{key['id']}", {"enabled": True})
+            switch_key(api, configuration["id"], key["id"], enabled=True)
     for type_, name, duration, _ in _WANTED:
         moment = _named(api, _MOMENTS, name) or _new_moment(api, configuration["id"], type_, name, duration)
         _run(api, moment)
@@ -53,7 +52,7 @@ def _new_configuration(api: Administration) -> dict[str, Any]:
         "audience": {"id": "demo", "name": "Demo audience", "idTypes": ["email"]},
         "domains": [SITE],
     }
-    made: dict[str, Any] = api.post(_CONFIGURATIONS, document)
+    made: dict[str, Any] = api.post(CONFIGURATIONS, document)
     return made
 
 

@@ -14,7 +14,8 @@ from services.cli.options import Url, data_option, environment, settings_from
 from services.cli.rest import Administration, administration
 from services.cli.serve import port_of, url_of
 
-_CONFIGURATIONS = "/api/v1/audience-configurations"
+CONFIGURATIONS = "/api/v1/audience-configurations"
+_PAGE = 100
 
 
 def _connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,12 +45,16 @@ def pages_of(api: Administration, path: str) -> Iterator[dict[str, Any]]:
     """Every entry of a paged list."""
     page = 1
     while True:
-        document = api.get(f"{path}?page={page}&pageSize=100")
-        entries = document.get("items", []) if isinstance(document, dict) else document
-        yield from entries
-        if len(entries) < 100:
+        document = api.get(f"{path}?page={page}&pageSize={_PAGE}&sort=createdAt")
+        yield from document["items"]
+        if page * _PAGE >= document["total"]:
             return
         page += 1
+
+
+def switch_key(api: Administration, configuration: str, key: str, *, enabled: bool) -> None:
+    """Enable or disable a key."""
+    api.call("PATCH", f"{CONFIGURATIONS}/{configuration}/keys/{quote(key, safe='')}", {"enabled": enabled})
 
 
 @click.group()
@@ -65,7 +70,7 @@ def list_keys(as_json: bool, url: str | None, token: str | None, data: str | Non
     api = config_service(url, token, data)
     rows = [
         {"configuration": {"id": each["id"], "name": each["name"]}, **key}
-        for each in pages_of(api, _CONFIGURATIONS)
+        for each in pages_of(api, CONFIGURATIONS)
         for key in each["keys"]
     ]
     if as_json:
@@ -85,10 +90,9 @@ def _switching(name: str, doing: str) -> click.Command:
     def switch(key: str, url: str | None, token: str | None, data: str | None) -> None:
         api = config_service(url, token, data)
         wanted = key.partition(":")[0]
-        for configuration in pages_of(api, _CONFIGURATIONS):
+        for configuration in pages_of(api, CONFIGURATIONS):
             if any(each["id"] == wanted for each in configuration["keys"]):
-                path = f"{_CONFIGURATIONS}/{configuration['id']}/keys/{quote(wanted, safe='')}"
-                api.call("PATCH", path, {"enabled": name == "enable"})
+                switch_key(api, configuration["id"], wanted, enabled=name == "enable")
                 click.echo(f"{wanted} of {configuration['name']} is {name}d.")
                 return
         raise Failed(f"No audience configuration has the key {wanted}. `moments keys list` shows them.")
