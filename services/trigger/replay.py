@@ -69,6 +69,8 @@ class Replay:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.contradictions: list[Contradiction] = []
         self.duplicates = 0
+        self._now = 0
+        self._contradicted: set[tuple[str, tuple[str, str, str], str, str]] = set()
         self._signals: list[Signal] = []
         self._seen: set[tuple[ProfileId, str, str]] = set()
         self._processes: dict[ProcessKey, tuple[ProcessId, Process]] = {}
@@ -81,6 +83,7 @@ class Replay:
 
     def receive(self, signal: Signal) -> bool:
         """Apply a signal; False for a repeated one."""
+        self._now = max(self._now, signal.received_at)
         profile = profile_of(signal)
         name = (profile, signal.source, signal.id)
         if name in self._seen:
@@ -102,7 +105,8 @@ class Replay:
             at, key = heapq.heappop(self._heap)
             if self._index.get(key) != at:
                 continue
-            outcome = self._decide(key, at)
+            self._now = max(self._now, at)
+            outcome = self._decide(key, self._now)
             if outcome is not None:
                 yield outcome
 
@@ -187,5 +191,10 @@ class Replay:
         for key, due in self.effects.armed.items():
             self._arm(key, due)
         self.counts.update(self.effects.counts)
-        self.contradictions += self.effects.contradictions
+        for found in self.effects.contradictions:
+            name = (found.moment, found.profile, found.source, found.signal)
+            if name not in self._contradicted:
+                self._contradicted.add(name)
+                self.contradictions.append(found)
+                self.counts[found.moment, "contradicted"] += 1
         self.effects = Effects()

@@ -99,7 +99,7 @@ def _apply(
     own: bool,
 ) -> None:
     if needs_history(process, entry.signal.key, rules):
-        apply_with_history(process, key, [entry], [own], shelf.history(process), rules, effects)
+        apply_with_history(process, key, entry, shelf.history(process), rules, effects, own=own)
     else:
         apply_newest(process, key, entry, rules, effects, own=own)
     if is_long(process):

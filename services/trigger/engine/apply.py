@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from contracts.signals import Key, Signal
 from contracts.templates import Template
 from services.trigger.engine.effects import Contradiction, Effects, ProcessKey
 from services.trigger.engine.gate import Role, role_of
-from services.trigger.engine.matching import match
+from services.trigger.engine.matching import Matching
 from services.trigger.engine.moment import Moment
 from services.trigger.engine.state import Process, Track, Wait
 from services.trigger.engine.waits import copy_wait, end_wait, open_wait, rearm, stop_waits
@@ -31,6 +30,10 @@ class Rules:
     templates: tuple[Template, ...]
     moments: dict[str, tuple[Moment, ...]]
     expiry: int
+
+
+Step = tuple[Role, str, Signal]
+"""A signal with its role and, of an end, the reason."""
 
 
 class Entry(NamedTuple):
@@ -62,11 +65,11 @@ def apply_newest(
     key = signal.key
     previous = process.last[0] if process.last is not None else None
     emptied = fold_quantities(process.quantities, signal)
+    _contradict(process, signal, effects)
     for template in rules.templates:
         role, reason = role_of(template, process.gates, signal, expiry=rules.expiry, emptied=emptied, previous=previous)
         for moment in rules.moments.get(template.type, ()):
             track = _track(process, process_key, moment, effects)
-            _contradict(track, moment, signal, effects)
             if role is not Role.CONTENT:
                 current = next((wait for wait in track.waits if wait.number == track.current), None)
                 walk = Walk(moment, track, track.waits, current, None)
@@ -94,34 +97,28 @@ def _settle_walk(walk: Walk, process_key: ProcessKey, effects: Effects) -> None:
 def apply_with_history(
     process: Process,
     process_key: ProcessKey,
-    new: Sequence[Entry],
-    own: Sequence[bool],
+    entry: Entry,
     history: list[Entry],
     rules: Rules,
     effects: Effects,
-) -> bool:
-    """Insert signals of any time into a process and derive its undecided waits anew, once.
+    *,
+    own: bool = True,
+) -> None:
+    """Insert a signal of any time into a process and derive its undecided waits anew.
 
-    `history`: the process's entries in order; the new ones are inserted. Returns whether anything was inserted:
-    signals older than the snapshot are ignored and counted (DOMAIN §6.1).
+    `history`: the process's entries in order; the new one is inserted, unless it is older than the snapshot: then it
+    is ignored and counted (DOMAIN §6.1).
     """
-    inserted = False
-    for entry, is_own in zip(new, own, strict=True):
-        if _too_old(process, history, entry.signal.key):
-            process.ignored += 1
-            for moment in (moment for moments in rules.moments.values() for moment in moments):
-                effects.count(moment.id, "ignored")
-            continue
-        _insert(history, entry)
-        inserted = True
+    if _too_old(process, history, entry.signal.key):
+        process.ignored += 1
         for moments in rules.moments.values():
             for moment in moments:
-                track = process.tracks.get(moment.id)
-                if track is not None:
-                    _contradict(track, moment, entry.signal, effects)
-        _note(process, entry.signal, own=is_own)
+                effects.count(moment.id, "ignored")
+        return
+    _insert(history, entry)
+    _contradict(process, entry.signal, effects)
+    _note(process, entry.signal, own=own)
     derive(process, process_key, history, rules, effects)
-    return inserted
 
 
 def derive(process: Process, process_key: ProcessKey, history: list[Entry], rules: Rules, effects: Effects) -> None:
@@ -129,36 +126,50 @@ def derive(process: Process, process_key: ProcessKey, history: list[Entry], rule
     snapshot = process.snapshot
     process.quantities = dict(snapshot.quantities) if snapshot else {}
     process.gates = dict(snapshot.gates) if snapshot else {}
-    walks: dict[str, list[Walk]] = {
-        template.type: [
-            begin_walk(process, process_key, moment, effects) for moment in rules.moments.get(template.type, ())
-        ]
-        for template in rules.templates
-    }
-    previous = snapshot.until[0] if snapshot else None
-    for entry in history:
-        previous = _step_all(process, entry.signal, previous, rules, walks)
+    steps = read_roles(process.quantities, process.gates, history, rules, snapshot.until[0] if snapshot else None)
     process.entries = [(entry.signal.time, entry.sequence) for entry in history]
     process.last = history[-1].signal.key if history else (snapshot.until if snapshot else None)
-    for group in walks.values():
-        for walk in group:
-            match(walk, process_key, effects)
-
-
-def _step_all(
-    process: Process, signal: Signal, previous: int | None, rules: Rules, walks: dict[str, list[Walk]]
-) -> int:
-    emptied = fold_quantities(process.quantities, signal)
     for template in rules.templates:
-        role, reason = role_of(template, process.gates, signal, expiry=rules.expiry, emptied=emptied, previous=previous)
-        for walk in walks[template.type]:
-            walk.step(role, reason, signal)
-    return signal.time
+        for moment in rules.moments.get(template.type, ()):
+            _derive_moment(process, process_key, moment, steps[template.type], effects)
 
 
-def begin_walk(process: Process, process_key: ProcessKey, moment: Moment, effects: Effects) -> Walk:
-    """A walk that starts where the snapshot ends, without what has been decided since."""
+def _derive_moment(
+    process: Process, process_key: ProcessKey, moment: Moment, steps: list[Step], effects: Effects
+) -> None:
+    """Walk until nothing that may not open has opened: mostly once."""
     track = _track(process, process_key, moment, effects)
+    barred: set[Key] = set()
+    while True:
+        walk = begin_walk(process, track, moment)
+        walk.barred = barred
+        for step in steps:
+            walk.step(*step)
+        matching = Matching(walk)
+        refused = matching.refused()
+        if not refused:
+            matching.settle(process_key, effects)
+            return
+        barred |= refused
+
+
+def read_roles(
+    quantities: dict[str, int], gates: dict[str, bool], history: list[Entry], rules: Rules, previous: int | None
+) -> dict[str, list[Step]]:
+    """Per template the role of every signal, in order; moves quantities and gates to the end."""
+    steps: dict[str, list[Step]] = {template.type: [] for template in rules.templates}
+    for entry in history:
+        signal = entry.signal
+        emptied = fold_quantities(quantities, signal)
+        for template in rules.templates:
+            role, reason = role_of(template, gates, signal, expiry=rules.expiry, emptied=emptied, previous=previous)
+            steps[template.type].append((role, reason, signal))
+        previous = signal.time
+    return steps
+
+
+def begin_walk(process: Process, track: Track, moment: Moment) -> Walk:
+    """A walk that starts where the snapshot ends, without what has been decided since."""
     waits: list[Wait] = []
     current: Wait | None = None
     if process.snapshot is not None and moment.id in process.snapshot.occurrences:
@@ -212,22 +223,23 @@ def _track(process: Process, process_key: ProcessKey, moment: Moment, effects: E
     return track
 
 
-def _contradict(track: Track, moment: Moment, signal: Signal, effects: Effects) -> None:
-    """A late signal with last activity < time ≤ due speaks against a raise (DOMAIN §6.7)."""
-    if signal.time > track.frozen_until or moment.template.effect(signal.kind.name) is None:
-        return
-    for decided in track.decided:
-        if decided.raised and decided.last[0] < signal.time <= decided.due:
-            decided.contradicted += 1
-            effects.count(moment.id, "contradicted")
-            effects.contradictions.append(
-                Contradiction(
-                    moment=moment.id,
-                    raise_id=decided.raise_id,
-                    source=signal.source,
-                    signal=signal.id,
-                    time=signal.time,
-                    received_at=signal.received_at,
+def _contradict(process: Process, signal: Signal, effects: Effects) -> None:
+    """A late signal with last activity < time ≤ due speaks against a raise (DOMAIN §6.7), whether the moment runs."""
+    for moment_id, track in process.tracks.items():
+        if signal.time > track.frozen_until:
+            continue
+        for decided in track.decided:
+            if decided.raised and decided.last[0] < signal.time <= decided.due:
+                decided.contradicted += 1
+                effects.contradictions.append(
+                    Contradiction(
+                        moment=moment_id,
+                        profile=(signal.configuration, signal.id_type, signal.profile),
+                        raise_id=decided.raise_id,
+                        source=signal.source,
+                        signal=signal.id,
+                        time=signal.time,
+                        received_at=signal.received_at,
+                    )
                 )
-            )
-            return
+                break

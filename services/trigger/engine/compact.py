@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from contracts.processes import empty_content
-from services.trigger.engine.apply import LATEST, Entry, Rules, begin_walk, fold_quantities
+from services.trigger.engine.apply import LATEST, Entry, Rules, Step, begin_walk, read_roles
 from services.trigger.engine.decide import copy_content
-from services.trigger.engine.effects import Effects
-from services.trigger.engine.gate import role_of
+from services.trigger.engine.moment import Moment
 from services.trigger.engine.state import Process, Snapshot, Track
 from services.trigger.engine.waits import copy_wait
 from services.trigger.engine.walk import Walk
@@ -27,26 +26,15 @@ def compact(process: Process, kind: str, history: list[Entry], rules: Rules) -> 
     quantities = dict(before.quantities) if before else {}
     gates = dict(before.gates) if before else {}
     content = copy_content(before.content) if before else empty_content(kind)
-    previous = before.until[0] if before else None
-    scratch = Effects()
-    walks: dict[str, list[Walk]] = {}
-    for template in rules.templates:
-        running = [m for m in rules.moments.get(template.type, ()) if m.id in process.tracks]
-        walks[template.type] = [
-            begin_walk(process, b"", moment, scratch)
-            for moment in running
-            if process.tracks[moment.id].run == moment.run
-        ]
+    steps = read_roles(quantities, gates, folded, rules, before.until[0] if before else None)
     for entry in folded:
-        emptied = fold_quantities(quantities, entry.signal)
         content.apply(entry.signal)
-        for template in rules.templates:
-            role, reason = role_of(
-                template, gates, entry.signal, expiry=rules.expiry, emptied=emptied, previous=previous
-            )
-            for walk in walks[template.type]:
-                walk.step(role, reason, entry.signal)
-        previous = entry.signal.time
+    walks = [
+        _walk_over(process, moment, steps[template.type])
+        for template in rules.templates
+        for moment in rules.moments.get(template.type, ())
+        if moment.id in process.tracks and process.tracks[moment.id].run == moment.run
+    ]
     until = folded[-1].signal.key
     process.snapshot = Snapshot(
         until=until,
@@ -55,14 +43,20 @@ def compact(process: Process, kind: str, history: list[Entry], rules: Rules) -> 
         gates=gates,
         occurrences={
             walk.moment.id: (walk.moment.run, [copy_wait(wait) for wait in walk.waits], walk.current is not None)
-            for group in walks.values()
-            for walk in group
+            for walk in walks
         },
     )
     process.entries = [(entry.signal.time, entry.sequence) for entry in kept]
     for track in process.tracks.values():
         _prune(track, until[0])
     return kept
+
+
+def _walk_over(process: Process, moment: Moment, steps: list[Step]) -> Walk:
+    walk = begin_walk(process, process.tracks[moment.id], moment)
+    for step in steps:
+        walk.step(*step)
+    return walk
 
 
 def _prune(track: Track, until: int) -> None:

@@ -10,11 +10,15 @@ WaitKey = tuple[ProcessKey, str, int]
 """Process, moment and number of a wait."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contradiction:
-    """A signal that came after a raise it speaks against (DOMAIN §6.7)."""
+    """A signal that came after a raise it speaks against (DOMAIN §6.7); `profile`: configuration, idType, id.
+
+    It counts once for a moment and a signal, also when it speaks against the raises of several processes.
+    """
 
     moment: str
+    profile: tuple[str, str, str]
     raise_id: str
     source: str
     signal: str
@@ -27,7 +31,8 @@ class Effects:
     """Collected over a batch: index entries to write, counters to add, contradictions to record.
 
     `armed`: wait → due in the index. `disarmed`: waits that are no longer pending. `counts`: (moment, counter) → n,
-    with counters `opened`, `slid`, `raised`, `ended:<reason>`, `suppressed:<reason>`, `contradicted`, `ignored`.
+    with counters `opened`, `slid`, `raised`, `ended:<reason>`, `suppressed:<reason>`, `ignored`; contradictions are
+    counted by whoever records them.
     """
 
     armed: dict[WaitKey, int] = field(default_factory=dict)

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 from contracts.signals import Key
 from services.trigger.engine.effects import Effects, ProcessKey
-from services.trigger.engine.state import Ended, Wait
-from services.trigger.engine.waits import end_wait, open_wait, rearm
+from services.trigger.engine.state import Wait
+from services.trigger.engine.waits import MERGED, VOID, end_wait, open_wait, rearm
 from services.trigger.engine.walk import Walk
-
-MERGED = "merged"
-VOID = "void"
 
 
 @dataclass(slots=True, eq=False)
@@ -19,66 +16,84 @@ class _Occurrence:
     wait: Wait
     ended: str | None
     owner: Wait | None = None
-    known: Ended | None = None
 
     def overlaps(self, opened: Key, last: Key) -> bool:
         return self.wait.opened <= last and opened <= self.wait.last
 
 
-def match(walk: Walk, process_key: ProcessKey, effects: Effects) -> None:
-    """Give every occurrence of the walk its wait; end the waits that have none. Moves the track to the new state."""
-    track, moment = walk.track, walk.moment
-    found = [_Occurrence(wait, None) for wait in walk.waits]
-    found += [_Occurrence(wait, reason) for wait, reason in walk.ended]
-    found.sort(key=lambda occurrence: occurrence.wait.opened)
-    stored = sorted(track.waits, key=lambda wait: wait.opened)
-    track.waits = []
-    for wait in stored:
-        occurrence = _find(found, wait.opened, wait.last)
-        if occurrence is None:
-            end_wait(track, process_key, moment, wait, VOID, effects)
-        elif occurrence.owner is not None:
-            end_wait(track, process_key, moment, wait, MERGED, effects)
-        else:
-            occurrence.owner = wait
-    for ended in track.ended:
-        occurrence = _find(found, ended.opened, ended.last)
-        if occurrence is not None:
-            occurrence.known = ended
-    for occurrence in found:
-        _settle(walk, occurrence, process_key, effects)
-    track.waits.sort(key=lambda wait: wait.opened)
-    track.current = -1 if walk.current is None else walk.current.number
+class Matching:
+    """The occurrences of a walk, each with the pending wait that goes on with it, if any."""
 
+    def __init__(self, walk: Walk):
+        self._walk = walk
+        self._found = [_Occurrence(wait, None) for wait in walk.waits]
+        self._found += [_Occurrence(wait, reason) for wait, reason in walk.ended]
+        self._found.sort(key=lambda occurrence: occurrence.wait.opened)
+        self._stored = sorted(walk.track.waits, key=lambda wait: wait.opened)
+        self._lost: list[tuple[Wait, str]] = []
+        for wait in self._stored:
+            occurrence = self._home(wait)
+            if occurrence is None:
+                self._lost.append((wait, VOID))
+            elif occurrence.owner is not None:
+                self._lost.append((wait, MERGED))
+            else:
+                occurrence.owner = wait
 
-def _find(found: list[_Occurrence], opened: Key, last: Key) -> _Occurrence | None:
-    """The occurrence that holds the last signal, else the latest one that shares some."""
-    overlapping = [occurrence for occurrence in found if occurrence.overlaps(opened, last)]
-    holding = [occurrence for occurrence in overlapping if occurrence.wait.opened <= last <= occurrence.wait.last]
-    candidates = holding or overlapping
-    return candidates[-1] if candidates else None
+    def refused(self) -> set[Key]:
+        """The openings of new occurrences at or before the latest decided due: they may not open (DOMAIN §6.7)."""
+        until = self._walk.track.frozen_until
+        return {o.wait.opened for o in self._found if o.owner is None and o.wait.opened[0] <= until}
 
+    def settle(self, process_key: ProcessKey, effects: Effects) -> None:
+        """Give every occurrence its wait and end the waits that have none; moves the track to the new state."""
+        walk, track = self._walk, self._walk.track
+        track.waits = []
+        for wait, reason in self._lost:
+            end_wait(track, process_key, walk.moment, wait, reason, effects)
+        for occurrence in self._found:
+            if occurrence.ended is None:
+                self._go_on(occurrence, process_key, effects)
+            else:
+                self._end(occurrence, occurrence.ended, process_key, effects)
+        track.waits.sort(key=lambda wait: wait.opened)
+        track.current = -1 if walk.current is None else walk.current.number
 
-def _settle(walk: Walk, occurrence: _Occurrence, process_key: ProcessKey, effects: Effects) -> None:
-    track, moment = walk.track, walk.moment
-    wait, owner = occurrence.wait, occurrence.owner
-    if owner is not None:
-        _inherit(wait, owner)
-        if wait.last != owner.last and occurrence.ended is None:
-            effects.count(moment.id, "slid")
-    if occurrence.ended is None:
+    def _home(self, wait: Wait) -> _Occurrence | None:
+        """The occurrence that holds the wait's last signal, else the latest one that shares some."""
+        overlapping = [occurrence for occurrence in self._found if occurrence.overlaps(wait.opened, wait.last)]
+        holding = [o for o in overlapping if o.wait.opened <= wait.last <= o.wait.last]
+        candidates = holding or overlapping
+        return candidates[-1] if candidates else None
+
+    def _go_on(self, occurrence: _Occurrence, process_key: ProcessKey, effects: Effects) -> None:
+        track, moment = self._walk.track, self._walk.moment
+        wait, owner = occurrence.wait, occurrence.owner
         if owner is None:
             open_wait(track, process_key, moment, wait, effects)
         else:
+            _inherit(wait, owner)
+            if wait.last != owner.last:
+                effects.count(moment.id, "slid")
             rearm(process_key, moment, wait, effects)
         track.waits.append(wait)
-    elif owner is not None:
-        end_wait(track, process_key, moment, wait, occurrence.ended, effects)
-    elif occurrence.known is not None:
-        occurrence.known.opened, occurrence.known.last = wait.opened, wait.last
-    else:
-        open_wait(track, process_key, moment, wait, effects)
-        end_wait(track, process_key, moment, wait, occurrence.ended, effects)
+
+    def _end(self, occurrence: _Occurrence, reason: str, process_key: ProcessKey, effects: Effects) -> None:
+        track, moment = self._walk.track, self._walk.moment
+        wait, owner = occurrence.wait, occurrence.owner
+        if owner is not None:
+            _inherit(wait, owner)
+        elif self._had_ended(occurrence):
+            return
+        else:
+            open_wait(track, process_key, moment, wait, effects)
+        end_wait(track, process_key, moment, wait, reason, effects)
+
+    def _had_ended(self, occurrence: _Occurrence) -> bool:
+        """Whether an ended occurrence had its wait before: unless it was split off a pending one just now."""
+        if any(occurrence.overlaps(wait.opened, wait.last) for wait in self._stored):
+            return False
+        return any(occurrence.overlaps(ended.opened, ended.last) for ended in self._walk.track.ended)
 
 
 def _inherit(wait: Wait, owner: Wait) -> None:

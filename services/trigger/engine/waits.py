@@ -8,6 +8,9 @@ from services.trigger.engine.state import Decided, Ended, Track, Wait
 from services.trigger.engine.timing import ready_at
 from services.trigger.engine.walk import STOPPED
 
+MERGED = "merged"
+VOID = "void"
+
 
 def due_of(moment: Moment, wait: Wait) -> int:
     """The due that stands now: with the settings in force, or the one that an edit gave."""
@@ -37,10 +40,11 @@ def rearm(process_key: ProcessKey, moment: Moment, wait: Wait, effects: Effects)
 
 
 def end_wait(track: Track, process_key: ProcessKey, moment: Moment, wait: Wait, reason: str, effects: Effects) -> None:
-    """Close a wait that an ender, a join or a loss of ground ended."""
+    """Close a wait that an ender, a join or a loss of ground ended; of an ender's the occurrence is remembered."""
     effects.disarm((process_key, moment.id, wait.number))
     effects.count(moment.id, f"ended:{reason}")
-    track.ended.append(Ended(number=wait.number, opened=wait.opened, last=wait.last))
+    if reason not in (MERGED, VOID):
+        track.ended.append(Ended(number=wait.number, opened=wait.opened, last=wait.last))
 
 
 def stop_waits(track: Track, process_key: ProcessKey, moment_id: str, effects: Effects) -> None:

@@ -14,10 +14,10 @@ class Walk:
     """The walk's place. `waits`: undecided occurrences so far; `current`: the one that a next signal may slide.
 
     `stored`: the waits that were pending before (when re-deriving), or None (when the signal is the newest).
-    `slid`, `opened` and `ended` tell what the steps did.
+    `barred`: keys that must not open. `slid`, `opened` and `ended` tell what the steps did.
     """
 
-    __slots__ = ("current", "ended", "moment", "opened", "slid", "stored", "track", "waits")
+    __slots__ = ("barred", "current", "ended", "moment", "opened", "slid", "stored", "track", "waits")
 
     def __init__(
         self, moment: Moment, track: Track, waits: list[Wait], current: Wait | None, stored: list[Wait] | None
@@ -27,6 +27,7 @@ class Walk:
         self.waits = waits
         self.current = current
         self.stored = stored
+        self.barred: set[Key] = set()
         self.opened: list[Wait] = []
         self.slid: list[Wait] = []
         self.ended: list[tuple[Wait, str]] = []
@@ -48,8 +49,6 @@ class Walk:
         self.current = None
 
     def _act(self, signal: Signal) -> None:
-        if signal.received_at < self.moment.run:
-            return
         key = signal.key
         if key[0] <= self.track.frozen_until and self._covered(key):
             return
@@ -57,7 +56,7 @@ class Walk:
         if current is not None and key[0] <= self.due(current, signal.received_at):
             _slide(current, key, signal.received_at)
             self.slid.append(current)
-        elif self._may_open(key) and self.moment.admits_site(signal.site, signal.received_at):
+        elif self._may_open(signal) and self.moment.admits_site(signal.site, signal.received_at):
             self.current = Wait(
                 number=-1,
                 opened=key,
@@ -89,11 +88,17 @@ class Walk:
             for decided in self.track.decided
         )
 
-    def _may_open(self, key: Key) -> bool:
-        """Nothing at or before the latest decided due opens anew; what was pending goes on (DOMAIN §6.7)."""
-        if key[0] > self.track.frozen_until:
-            return True
-        return self.stored is not None and any(wait.opened <= key <= wait.last for wait in self.stored)
+    def _may_open(self, signal: Signal) -> bool:
+        """Only what was received in this run opens (DOMAIN §5).
+
+        At or before the latest decided due nothing new opens (DOMAIN §6.7): the newest signal is refused at once;
+        re-deriving, what is to be refused is known when the occurrences are matched with the waits there were.
+        """
+        if signal.received_at < self.moment.run:
+            return False
+        if self.stored is None:
+            return signal.time > self.track.frozen_until
+        return signal.key not in self.barred
 
 
 def _slide(wait: Wait, key: Key, received: int) -> None:

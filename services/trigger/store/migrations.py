@@ -23,8 +23,9 @@ _COLUMNS = {
         raised {boolean} NOT NULL, reason TEXT NOT NULL, due_at BIGINT NOT NULL, decided_at BIGINT NOT NULL,
         event {blob} NOT NULL""",
     "contradictions": """
-        moment_id TEXT NOT NULL, raise_id TEXT NOT NULL, source TEXT NOT NULL, signal_id TEXT NOT NULL,
-        time BIGINT NOT NULL, received_at BIGINT NOT NULL, PRIMARY KEY (moment_id, raise_id, source, signal_id)""",
+        moment_id TEXT NOT NULL, profile_key {blob} NOT NULL, source TEXT NOT NULL, signal_id TEXT NOT NULL,
+        raise_id TEXT NOT NULL, time BIGINT NOT NULL, received_at BIGINT NOT NULL,
+        PRIMARY KEY (moment_id, profile_key, source, signal_id)""",
     "ledger": """
         moment_id TEXT NOT NULL, partition INTEGER NOT NULL, counter TEXT NOT NULL, value BIGINT NOT NULL,
         PRIMARY KEY (moment_id, partition, counter)""",

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.configurations import ConfigurationState
 from contracts.moments import MomentState
 from contracts.wire import decode_configuration_state, decode_moment_state, encode
-from services.trigger.engine.effects import Effects, WaitKey
+from services.trigger.engine.application import ProfileId
+from services.trigger.engine.effects import Contradiction, Effects, WaitKey
+from services.trigger.store.keys import profile_key
 from services.trigger.store.rows import Rows
 
 _WAIT_COLUMNS = {"process_key": "bytea", "moment_id": "text", "number": "int4", "partition": "int4", "due_at": "int8"}
 _LEDGER_COLUMNS = {"moment_id": "text", "partition": "int4", "counter": "text", "value": "int8"}
 _CONTRADICTION_COLUMNS = {
     "moment_id": "text",
-    "raise_id": "text",
+    "profile_key": "bytea",
     "source": "text",
     "signal_id": "text",
+    "raise_id": "text",
     "time": "int8",
     "received_at": "int8",
 }
@@ -94,13 +98,17 @@ def save_effects(rows: Rows, effects: Effects, partition_of: Mapping[bytes, int]
     rows.insert(
         "waits", _WAIT_COLUMNS, armed, "(process_key, moment_id, number) DO UPDATE SET due_at = excluded.due_at"
     )
-    add_counts(rows, effects.counts, partition)
-    rows.insert(
-        "contradictions",
-        _CONTRADICTION_COLUMNS,
-        [(c.moment, c.raise_id, c.source, c.signal, c.time, c.received_at) for c in effects.contradictions],
-        "DO NOTHING",
-    )
+    counts = Counter(effects.counts)
+    for contradiction in effects.contradictions:
+        counts[contradiction.moment, "contradicted"] += _record_contradiction(rows, contradiction)
+    add_counts(rows, counts, partition)
+
+
+def _record_contradiction(rows: Rows, found: Contradiction) -> int:
+    """Record it unless the signal is recorded for the moment already; how many were."""
+    profile = profile_key(ProfileId(*found.profile))
+    row = (found.moment, profile, found.source, found.signal, found.raise_id, found.time, found.received_at)
+    return len(rows.insert_new("contradictions", _CONTRADICTION_COLUMNS, [row], "moment_id", ""))
 
 
 def add_counts(rows: Rows, counts: Mapping[tuple[str, str], int], partition: int) -> None:

@@ -1,0 +1,67 @@
+"""The engine decides as the slow, independent oracle does, on every history (DOMAIN §6)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from tests.oracle.cases import CASES, Case
+from tests.oracle.strategies import History, histories, shuffled_bursts, watched
+from tests.property.translation import Seen, replayed, seen_by_oracle
+
+MANY = settings(max_examples=4000, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def check(found: Seen, expected: Seen) -> None:
+    assert found.raises == expected.raises
+    assert (found.opened, found.ended, found.pending) == (expected.opened, expected.ended, expected.pending)
+    suppressed = {name: n for name, n in found.counts.items() if name.startswith("suppressed:")}
+    assert suppressed == expected.counts
+    assert found.contradicted == expected.contradicted
+
+
+def balances(found: Seen) -> bool:
+    decided = sum(n for name, n in found.counts.items() if name == "raised" or name.startswith("suppressed:"))
+    return found.opened == decided + sum(found.ended.values()) + found.pending
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}: {case.name}")
+def test_the_engine_satisfies_the_case(case: Case) -> None:
+    arrivals = tuple(sorted(case.arrivals, key=lambda arrival: arrival.received_at))
+    if case.moment.versions:
+        pytest.skip("edits are made by services.trigger.changes, tested with the store")
+
+    _, found = replayed(arrivals, case.moment, case.expiry, run_out=case.run_out)
+
+    expected = History(arrivals=arrivals, moment=case.moment, expiry=case.expiry).simulated(case.run_out)
+    check(found, seen_by_oracle(expected))
+
+
+@MANY
+@given(history=st.sampled_from(["cart_abandon", "browse_abandon"]).flatmap(histories))
+def test_engine_and_oracle_agree(history: History) -> None:
+    expected = watched(history, history.simulated())
+
+    note(repr(history))
+    _, found = replayed(history.arrivals, history.moment, history.expiry)
+
+    check(found, seen_by_oracle(expected))
+    assert balances(found)
+
+
+@settings(MANY, max_examples=200)
+@given(pair=st.sampled_from(["cart_abandon", "browse_abandon"]).flatmap(shuffled_bursts))
+def test_the_order_of_arrival_changes_no_raise(pair: tuple[History, History]) -> None:
+    first, second = (replayed(h.arrivals, h.moment, h.expiry)[1] for h in pair)
+
+    assert first.raises == second.raises
+
+
+@settings(MANY, max_examples=200)
+@given(history=st.sampled_from(["cart_abandon", "browse_abandon"]).flatmap(histories))
+def test_the_ledger_balances_at_every_instant(history: History) -> None:
+    for length in range(len(history.arrivals) + 1):
+        _, found = replayed(history.arrivals[:length], history.moment, history.expiry, run_out=False)
+
+        assert balances(found)
