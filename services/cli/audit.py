@@ -20,9 +20,9 @@ def audit(as_json: bool, data: str | None) -> None:
 
     Reads trigger's database; services may run meanwhile. Exit code 1 when a ledger does not balance.
     """
+    settings = settings_from(environment(data))
     from services.trigger.audit import check
 
-    settings = settings_from(environment(data))
     try:
         ledgers = check(settings)
     except STORE_FAULTS as error:

@@ -226,7 +226,7 @@ def _start_demo(house: House) -> None:
     made = demo.make_shop(administration(house.urls["config"], house.settings.admin_token))
     say(f"Demo: the shop {demo.SITE} with {' and '.join(made.moments)}. Moments as they fire:")
     moments = (sys.executable, "-m", "services.cli")
-    watch = (*moments, "watch", "--queue", demo.QUEUE)
+    watch = (*moments, "watch", "--quiet", "--queue", demo.QUEUE)
     traffic = (*moments, "demo-traffic", "--url", house.urls["ingestion"])
     house.supervisor.add(house.program("demo-journey", watch, {}, log=False))
     house.supervisor.add(house.program("demo-traffic", traffic, {"MOMENTS_DEMO_KEY": made.web_key}))

@@ -122,6 +122,7 @@ def summary_of(data: dict[str, Any]) -> str:
 @click.option("--type", "type_", metavar="TYPE", help="Only moments of this type, as cart_abandon. [default: all]")
 @click.option("--key", metavar="PATTERN", help="A routing key pattern instead, as 'signal.#' or 'audience.profile'.")
 @click.option("--queue", metavar="NAME", help="Name of the queue; it stays, and takes moments while nobody watches.")
+@click.option("--quiet", is_flag=True, help="Print events and nothing else.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event whole, one JSON object per line.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N events.")
 @click.option(
@@ -132,6 +133,7 @@ def watch(
     type_: str | None,
     key: str | None,
     queue: str | None,
+    quiet: bool,
     as_json: bool,
     count: int | None,
     seconds: float | None,
@@ -165,7 +167,8 @@ def watch(
     except BrokerError as error:
         broker.close()
         raise _unusable(error) from error
-    click.echo(f"Watching {journey.key} on the queue {journey.queue}. Ctrl-C ends.", err=True)
+    if not quiet:
+        click.echo(f"Watching {journey.key} on the queue {journey.queue}. Ctrl-C ends.", err=True)
     until = None if seconds is None else clock.now() + int(seconds * SECOND)
     try:
         with ending_on_sigterm():
