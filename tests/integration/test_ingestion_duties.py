@@ -1,0 +1,251 @@
+"""Ingestion's read model and background duties, on each database and broker (ARCHITECTURE §3.5, §3.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.configurations import KeyState
+from contracts.topology import (
+    CONFIGURATION,
+    DEAD_LETTERS,
+    LOST,
+    PARTITIONS,
+    SNAPSHOT_REQUEST,
+    SNAPSHOT_REQUESTS,
+    STATE_CONFIGURATION,
+    moments_topology,
+    partition_queue,
+)
+from services.ingestion.refusal_log import RefusalLog
+from services.ingestion.refusals import Refusal
+from services.ingestion.store import MOST_REFUSALS, SCHEMA, IngestionStore, RefusedRow
+from services.ingestion.wiring import Ingestion
+from shared.broker import Message, connect_broker
+from shared.clock import ManualClock, SystemClock, stopwatch
+from shared.store import open_database
+from tests.support.ingestion import (
+    configuration,
+    configure,
+    publish_state,
+    send,
+    settings_for,
+    signal,
+    start_ingestion,
+    statuses,
+    wait_until,
+)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[IngestionStore]:
+    opened = IngestionStore(open_database(database_url, schema=SCHEMA))
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+def test_the_greatest_version_of_a_configuration_is_kept(store: IngestionStore) -> None:
+    assert store.revision() == 0
+
+    assert store.keep([configuration(2, name="second"), configuration(1, name="first")]) == 1
+    assert store.keep([configuration(2, name="again")]) == 0
+    assert store.revision() == 1
+    assert store.keep([configuration(3, name="third"), configuration(1, id="c2")]) == 2
+
+    assert [(state.id, state.name) for state in store.states()] == [("c1", "third"), ("c2", "Shop")]
+    assert store.revision() == 2
+
+
+def test_a_state_is_read_back_as_it_came(store: IngestionStore) -> None:
+    state = configuration(
+        7, name="Bücher \u2028 shop", keys=(KeyState(id="sk_1", type="server", enabled=True, expires_at=5),)
+    )
+
+    store.keep([state])
+
+    assert store.states() == [state]
+
+
+def test_the_tables_can_be_migrated_again(store: IngestionStore) -> None:
+    store.keep([configuration()])
+
+    store.migrate()
+
+    assert len(store.states()) == 1
+
+
+def test_an_empty_answer_counts_as_heard_once(store: IngestionStore) -> None:
+    store.mark_answered()
+    store.mark_answered()
+    assert store.revision() == 1
+
+    store.keep([configuration()])
+    store.mark_answered()
+    assert store.revision() == 2
+
+
+def test_the_log_of_refusals_is_bounded(store: IngestionStore) -> None:
+    rows = [RefusedRow(n, 401, "unknown_key", "pk_1", "cart/add", 1) for n in range(MOST_REFUSALS + 10)]
+
+    store.record(rows)
+
+    kept = store.refusals(MOST_REFUSALS + 100)
+    assert len(kept) == MOST_REFUSALS
+    assert kept[0] == rows[-1]
+
+
+def test_refusals_of_one_sort_become_one_row(store: IngestionStore) -> None:
+    log = RefusalLog(store, ManualClock(7))
+    refusal = Refusal(401, "unknown_key", "the key is unknown")
+
+    for _ in range(3):
+        log.add(refusal, "sk_1234567890:secret", "cart/add")
+    for n in range(1000):
+        log.add(refusal, f"{n}", "")
+    log.add(refusal, "\x7f\x00", "")
+    log.flush()
+    log.flush()
+
+    rows = store.refusals(2000)
+    assert rows[-1] == RefusedRow(7, 401, "unknown_key", "sk_12345", "cart/add", 3)
+    assert sum(row.count for row in rows) == 1004
+    assert len(rows) <= 202
+
+
+def key_works(ingestion: Ingestion, key: str = "sk_1:secret") -> bool:
+    return send(ingestion, signal(), key=key).status_code == 200
+
+
+def test_a_changed_key_takes_effect_within_two_seconds(broker_url: str, tmp_path: Path) -> None:
+    ingestion = start_ingestion(settings_for(tmp_path, MOMENTS_BROKER_URL=broker_url, MOMENTS_PARTITIONS="2"))
+    assert not key_works(ingestion)
+    publish_state(ingestion, configuration(1))
+    wait_until(lambda: key_works(ingestion))
+
+    began = stopwatch()
+    publish_state(ingestion, configuration(2, keys=(KeyState(id="pk_9", type="web", enabled=True),)))
+    wait_until(lambda: not key_works(ingestion))
+    assert stopwatch() - began < 2
+
+    publish_state(ingestion, configuration(1))
+    publish_state(ingestion, configuration(1, id="c2"))
+    wait_until(lambda: key_works(ingestion))
+    assert {listener.id for listener, _ in ingestion.keys.directory.keys["sk_1"]} == {"c2"}
+    ingestion.close()
+
+
+def test_keys_survive_a_restart_while_config_and_broker_are_down(tmp_path: Path) -> None:
+    first = start_ingestion(settings_for(tmp_path))
+    configure(first, configuration())
+    first.close()
+
+    second = start_ingestion(settings_for(tmp_path, MOMENTS_BROKER_URL="amqp://guest:guest@127.0.0.1:1/"))
+
+    assert send(second, signal()).status_code == 503
+    assert send(second, signal(), key="sk_1:wrong").status_code == 401
+    second.close()
+
+
+def test_an_expired_key_stops_without_a_message(tmp_path: Path) -> None:
+    clock = ManualClock(1_795_428_930_000_000)
+    ingestion = start_ingestion(settings_for(tmp_path), clock)
+    old = KeyState(id="ak_old", type="app", enabled=True, expires_at=clock.now() + 1)
+    configure(ingestion, configuration(keys=(old,)))
+
+    assert key_works(ingestion, "ak_old")
+    clock.advance(1)
+    assert send(ingestion, signal(), key="ak_old").status_code == 401
+    ingestion.close()
+
+
+def test_a_snapshot_is_asked_for_and_an_empty_one_makes_ready(broker_url: str, tmp_path: Path) -> None:
+    ingestion = start_ingestion(settings_for(tmp_path, MOMENTS_BROKER_URL=broker_url, MOMENTS_PARTITIONS="2"))
+    client = ingestion.app.test_client()
+    broker = connect_broker(broker_url, SystemClock())
+    broker.declare(moments_topology(2))
+    consumer = broker.consumer([SNAPSHOT_REQUESTS])
+
+    requests = []
+    wait_until(lambda: requests.extend(consumer.receive(1, 0.2)) or requests)
+    assert requests[0].routing_key == SNAPSHOT_REQUEST
+    assert b'"ingestion"' in requests[0].body
+    assert "configuration" in client.get("/readyz").get_data(as_text=True)
+
+    consumer.ack(requests[-1])
+    consumer.drop()
+    wait_until(lambda: client.get("/readyz").status_code == 200)
+    broker.close()
+    ingestion.close()
+
+
+def test_only_one_process_of_a_machine_leads_and_another_takes_over(tmp_path: Path) -> None:
+    first = start_ingestion(settings_for(tmp_path))
+    wait_until(first.leadership.held)
+    second = start_ingestion(settings_for(tmp_path))
+    publish_state(second, configuration(1))
+    wait_until(lambda: key_works(first) and key_works(second))
+    assert not second.leadership.held()
+
+    first.close()
+    publish_state(second, configuration(2, keys=()))
+
+    wait_until(lambda: not key_works(second))
+    assert second.leadership.held()
+    second.close()
+
+
+def test_an_unreadable_state_goes_to_the_dead_letters(broker_url: str, tmp_path: Path) -> None:
+    ingestion = start_ingestion(settings_for(tmp_path, MOMENTS_BROKER_URL=broker_url, MOMENTS_PARTITIONS="2"))
+    publish_state(ingestion, configuration(1))
+    wait_until(lambda: key_works(ingestion))
+
+    broken = Message(exchange=CONFIGURATION, routing_key=STATE_CONFIGURATION, body=b'{"id": 5}', message_id="broken")
+    ingestion.publisher.publish(broken).result(10)
+    publish_state(ingestion, configuration(2, keys=()))
+
+    wait_until(lambda: not key_works(ingestion))
+    consumer = ingestion.broker.consumer([DEAD_LETTERS])
+    (letter,) = consumer.receive(10, 5)
+    consumer.drop()
+    assert (letter.message_id, letter.body) == ("broken", b'{"id": 5}')
+    assert "id" in letter.headers["reason"]
+    ingestion.close()
+
+
+def test_lost_signals_are_replayed_to_their_partition(broker_url: str, tmp_path: Path) -> None:
+    ingestion = start_ingestion(settings_for(tmp_path, MOMENTS_BROKER_URL=broker_url, MOMENTS_PARTITIONS="1"))
+    configure(ingestion, configuration())
+    client = ingestion.app.test_client()
+    assert statuses(send(ingestion, [signal("s0")])) == [200]
+    ingestion.broker.delete_queue(partition_queue(0))
+
+    assert statuses(send(ingestion, [signal(f"s{n}") for n in range(1, 4)])) == [200, 200, 200]
+    nonsense = Message(exchange=PARTITIONS, routing_key="partition.77", body=b"nonsense", message_id="nonsense")
+    ingestion.publisher.publish(nonsense).result(10)
+
+    wait_until(lambda: client.get("/readyz").status_code == 200)
+    consumer = ingestion.broker.consumer([partition_queue(0)])
+    found: set[str] = set()
+    wait_until(lambda: found.update(d.message_id for d in consumer.receive(10, 0.5)) or len(found) >= 3)
+    consumer.drop()
+    assert found == {"s1", "s2", "s3"}
+    wait_until(lambda: ingestion.broker.depth(DEAD_LETTERS) == 1)
+    ingestion.close()
+
+
+def test_lost_signals_make_the_service_unready(tmp_path: Path) -> None:
+    ingestion = start_ingestion(settings_for(tmp_path))
+    wait_until(ingestion.leadership.held)
+    follower = start_ingestion(settings_for(tmp_path))
+    configure(follower, configuration())
+    lost = Message(exchange=LOST, routing_key="", body=b"nonsense", message_id="nonsense")
+
+    follower.publisher.publish(lost).result(10)
+
+    assert "moments.lost" in follower.app.test_client().get("/readyz").get_data(as_text=True)
+    wait_until(lambda: follower.app.test_client().get("/readyz").status_code == 200)
+    follower.close()
+    ingestion.close()

@@ -1,0 +1,385 @@
+"""Ingestion over HTTP, with a real broker behind it (issue: bad input; ARCHITECTURE §4)."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contracts.configurations import KeyState
+from contracts.signals import KINDS, decode_signal
+from contracts.topology import partition_queue
+from services.ingestion.wiring import Ingestion
+from shared.broker import Delivery
+from tests.support.ingestion import (
+    ORIGIN,
+    configuration,
+    configure,
+    publish_state,
+    send,
+    settings_for,
+    signal,
+    start_ingestion,
+    statuses,
+    wait_until,
+)
+from tests.support.rabbitmq import RabbitMQNode
+
+WEB = {"Origin": ORIGIN}
+
+
+@pytest.fixture
+def ingestion(broker_url: str, tmp_path: Path) -> Iterator[Ingestion]:
+    """A process with one configuration, on each broker."""
+    started = start_ingestion(settings_for(tmp_path, MOMENTS_BROKER_URL=broker_url, MOMENTS_PARTITIONS="4"))
+    configure(started, configuration())
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingestion]:
+    """One process for many tests that leave nothing behind."""
+    started = start_ingestion(settings_for(tmp_path_factory.mktemp("ingestion"), MOMENTS_PARTITIONS="4"))
+    configure(started, configuration())
+    yield started
+    started.close()
+
+
+def published(ingestion: Ingestion, count: int, partitions: int = 4) -> list[Delivery]:
+    """The signals that lie in the partitions."""
+    queues = [partition_queue(number) for number in range(partitions)]
+    consumer = ingestion.broker.consumer(queues)
+    deliveries: list[Delivery] = []
+
+    def enough() -> bool:
+        if arrived := consumer.receive(1000, 0.2):
+            deliveries.extend(arrived)
+            consumer.ack(arrived[-1])
+        return len(deliveries) >= count
+
+    wait_until(enough)
+    consumer.drop()
+    return deliveries
+
+
+def test_an_accepted_signal_lies_in_its_partition(ingestion: Ingestion) -> None:
+    response = send(ingestion, signal("s1"), "/v1/signals/cart/add")
+
+    assert response.status_code == 200
+    assert response.get_json() == {"results": [{"id": "s1", "status": 200}]}
+    (delivery,) = published(ingestion, 1)
+    read = decode_signal(delivery.body)
+    assert (read.id, read.source, read.profile, read.configuration) == ("s1", "sk_1", "ada@example.com", "c1")
+    assert delivery.routing_key == "signal.cart.add"
+
+
+def test_each_item_of_an_array_has_its_own_result(ingestion: Ingestion) -> None:
+    items = [
+        signal("s1"),
+        signal("s2", email="no"),
+        3,
+        signal("s4", signal="cart/fly"),
+        signal("s5", site="evil.test"),
+        signal("s6", signal="cart/purchase"),
+        signal("s7", name="x" * 70_000, signal="newsletter/signup"),
+        signal("s8", items=[{"productId": "p", "name": "x" * 1000}] * 70),
+    ]
+
+    response = send(ingestion, items)
+
+    assert response.status_code == 200
+    assert statuses(response) == [200, 422, 422, 404, 403, 200, 422, 413]
+    results = response.get_json()["results"]  # type: ignore[index]
+    assert [result["id"] for result in results] == ["s1", "s2", None, "s4", "s5", "s6", "s7", "s8"]
+    assert results[1]["errors"] == [{"pointer": "/data/email", "reason": "must be an e-mail address."}]
+    assert {delivery.message_id for delivery in published(ingestion, 2)} == {"s1", "s6"}
+
+
+def test_every_kind_of_the_catalogue_is_taken_from_a_server(ingestion: Ingestion) -> None:
+    for kind in KINDS:
+        ids = dict.fromkeys((*kind.required, kind.id_field or "cartId"), "x")
+        response = send(ingestion, signal(kind.name, signal=kind.name, **ids), f"/v1/signals/{kind.name}")
+
+        assert response.status_code == 200, (kind.name, response.get_json())
+    assert {delivery.routing_key for delivery in published(ingestion, len(KINDS))} == {k.routing_key for k in KINDS}
+
+
+def test_an_array_of_2500_is_taken_and_of_2501_is_too_large(ingestion: Ingestion) -> None:
+    items = [
+        {"id": str(n), "time": "2026-11-23T10:15:30Z", "data": {"signal": "page/view", "email": "ada@example.com"}}
+        for n in range(2501)
+    ]
+
+    assert send(ingestion, items).status_code == 413
+    response = send(ingestion, items[:2500])
+    assert statuses(response) == [200] * 2500
+    assert len({delivery.message_id for delivery in published(ingestion, 2500)}) == 2500
+
+
+def test_one_signal_or_none_may_be_sent_to_the_batch_endpoint(embedded: Ingestion) -> None:
+    assert statuses(send(embedded, signal())) == [200]
+    assert statuses(send(embedded, [])) == []
+
+
+def test_gzip_bodies_are_read_and_bombs_are_refused(embedded: Ingestion) -> None:
+    headers = {"Content-Encoding": "gzip"}
+
+    assert statuses(send(embedded, gzip.compress(json.dumps([signal()]).encode()), headers=headers)) == [200]
+    assert send(embedded, gzip.compress(b" " * 100_000_000), headers=headers).status_code == 413
+    assert send(embedded, b"no gzip", headers=headers).status_code == 400
+    assert send(embedded, b"{}", headers={"Content-Encoding": "br"}).status_code == 415
+
+
+@pytest.mark.parametrize("path", ["/v1/signals", "/v1/signals/cart/add"])
+@pytest.mark.parametrize(
+    ("body", "headers", "expected"),
+    [
+        (b"{", {}, 400),
+        (b"", {}, 400),
+        (b"NaN", {}, 400),
+        (b"\xff\xfe", {}, 400),
+        (b"[" * 50_000, {}, 400),
+        (b" " * 500_001, {}, 413),
+        (b"{}", {"Content-Type": "text/plain"}, 415),
+        (b"{}", {"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        (b"{}", {"Content-Type": ""}, 415),
+        (b"{}", {"X-Api-Key": ""}, 401),
+        (b"{}", {"X-Api-Key": "pk_unknown"}, 401),
+        (b"{}", {"X-Api-Key": "sk_1:wrong"}, 401),
+        (b"{}", {"X-Api-Key": "pk_1"}, 403),
+        (b"{}", {"X-Api-Key": "pk_1", "Origin": "null"}, 403),
+        (b"{}", {"X-Api-Key": "pk_1", "Origin": "https://evil.test"}, 403),
+    ],
+)
+def test_a_request_that_cannot_be_read_or_admitted_is_refused_as_a_whole(
+    embedded: Ingestion, path: str, body: bytes, headers: dict[str, str], expected: int
+) -> None:
+    response = send(embedded, body, path, headers=headers)
+
+    assert response.status_code == expected
+    assert response.content_type == "application/problem+json"
+    document = response.get_json()
+    assert document is not None
+    assert (document["status"], "code" in document) == (expected, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "key", "expected"),
+    [
+        ("/v1/signals/cart/fly", signal(), "sk_1:secret", 404),
+        ("/v1/signals/nothing", signal(), "sk_1:secret", 404),
+        ("/v1/signals/cart/add", signal(email="no"), "sk_1:secret", 422),
+        ("/v1/signals/cart/add", [signal()], "sk_1:secret", 422),
+        ("/v1/signals/cart/add", signal(site="evil.test"), "sk_1:secret", 403),
+        ("/v1/signals/order/ship", signal(), "ak_1", 403),
+        ("/v1/signals/cart/add", signal(items=[{"productId": "p", "name": "x" * 1000}] * 70), "ak_1", 413),
+    ],
+)
+def test_the_single_endpoint_answers_with_the_signals_own_status(
+    embedded: Ingestion, path: str, body: Any, key: str, expected: int
+) -> None:
+    response = send(embedded, body, path, key=key)
+
+    assert response.status_code == expected
+    assert response.content_type == "application/problem+json"
+
+
+def test_a_preflight_allows_what_any_configuration_allows(embedded: Ingestion) -> None:
+    client = embedded.app.test_client()
+
+    for path in ("/v1/signals", "/v1/signals/cart/add", "/v1/signals/what/ever", "/elsewhere"):
+        allowed = client.options(path, headers=WEB)
+        foreign = client.options(path, headers={"Origin": "https://evil.test"})
+
+        assert allowed.status_code == 204
+        assert allowed.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert "x-api-key" in allowed.headers["Access-Control-Allow-Headers"].lower()
+        assert int(allowed.headers["Access-Control-Max-Age"]) > 0
+        assert "Access-Control-Allow-Origin" not in foreign.headers
+        assert "Origin" in foreign.headers["Vary"]
+    assert client.options("/v1/signals").status_code == 204
+
+
+def test_an_answer_echoes_the_origin_only_for_the_keys_own_configuration(embedded: Ingestion) -> None:
+    other = configuration(
+        id="c2", domains=("other.example.com",), keys=(KeyState(id="pk_2", type="web", enabled=False),)
+    )
+    configure(embedded, other)
+
+    own = send(embedded, signal(), key="pk_1", headers=WEB)
+    disabled = send(embedded, signal(), key="pk_2", headers={"Origin": "https://other.example.com"})
+    foreign = send(embedded, signal(), key="pk_1", headers={"Origin": "https://other.example.com"})
+    unknown = send(embedded, signal(), key="pk_3", headers=WEB)
+
+    assert (own.status_code, own.headers.get("Access-Control-Allow-Origin")) == (200, ORIGIN)
+    assert disabled.status_code == 403
+    assert disabled.headers.get("Access-Control-Allow-Origin") == "https://other.example.com"
+    assert (foreign.status_code, foreign.headers.get("Access-Control-Allow-Origin")) == (403, None)
+    assert (unknown.status_code, unknown.headers.get("Access-Control-Allow-Origin")) == (401, None)
+    assert all("Origin" in answer.headers["Vary"] for answer in (own, disabled, foreign, unknown))
+
+
+def test_other_methods_are_refused_with_what_is_allowed(embedded: Ingestion) -> None:
+    client = embedded.app.test_client()
+
+    for response in (client.get("/v1/signals"), client.delete("/v1/signals/cart/add"), client.put("/v1/signals/x/y")):
+        assert response.status_code == 405
+        assert "POST" in response.headers["Allow"]
+
+
+def test_the_api_document_describes_every_kind(embedded: Ingestion) -> None:
+    document = embedded.app.test_client().get("/openapi.json").get_json()
+
+    assert document is not None
+    for kind in KINDS:
+        operation = document["paths"][f"/v1/signals/{kind.name}"]["post"]
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        assert schema["$ref"].startswith("#/components/schemas/")
+        assert operation["security"] == [{"signalKey": []}]
+        assert {"200", "400", "401", "403", "413", "415", "422", "503"} <= operation["responses"].keys()
+    assert "signalKey" in document["components"]["securitySchemes"]
+    assert document["paths"]["/v1/signals"]["post"]["requestBody"]
+
+
+def test_what_is_counted_is_shown_as_metrics(embedded: Ingestion) -> None:
+    send(embedded, [signal(), signal(email="no")])
+
+    page = embedded.app.test_client().get("/metrics").get_data(as_text=True)
+
+    assert 'moments_signals_accepted_total{kind="cart/add",touchpoint="server"}' in page
+    assert 'moments_signals_refused_total{code="invalid"}' in page
+    assert "moments_signals_confirm_seconds_bucket" in page
+
+
+def test_refusals_are_logged_without_bodies(embedded: Ingestion) -> None:
+    send(embedded, signal(email="secret@nowhere"), "/v1/signals/cart/add", key="pk_refused_key")
+
+    wait_until(lambda: any(row.key_prefix == "pk_refus" for row in embedded.store.refusals()))
+    row = next(row for row in embedded.store.refusals() if row.key_prefix == "pk_refus")
+    assert (row.status, row.code, row.kind, row.count) == (401, "unknown_key", "cart/add", 1)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=20,
+)
+NESTED = st.integers(1, 3000).map(lambda depth: "[" * depth + "]" * depth)
+PLACES = [("id",), ("time",), ("sentAt",), ("source",), ("data",)] + [
+    ("data", name) for name in ("items", "email", "site", "signal", "idType", "note", "attributes", "cartId")
+]
+
+
+@st.composite
+def hostile_bodies(draw: st.DrawFn) -> bytes:
+    """Arbitrary bytes, arbitrary JSON, and signals with something arbitrary at one place."""
+    shape = draw(st.sampled_from(["bytes", "json", "place", "place", "nested", "number"]))
+    if shape == "bytes":
+        return draw(st.binary(max_size=100))
+    if shape == "json":
+        return json.dumps(draw(JSON)).encode()
+    item = signal()
+    *outer, last = draw(st.sampled_from(PLACES))
+    target: dict[str, Any] = item["data"] if outer else item
+    target[last] = "@@@"
+    wrapped = [item] if draw(st.booleans()) else item
+    if shape == "place":
+        inside = json.dumps(draw(JSON))
+    elif shape == "nested":
+        inside = draw(NESTED)
+    else:
+        inside = draw(
+            st.sampled_from(["1" + "0" * 400, "1" + "0" * 5000, "1e999", "-1e999", "NaN", "Infinity", "-0.0"])
+        )
+    return json.dumps(wrapped).replace('"@@@"', inside).encode()
+
+
+@given(body=hostile_bodies(), path=st.sampled_from(["/v1/signals", "/v1/signals/cart/add", "/v1/signals/page/view"]))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_body_makes_the_service_fail(embedded: Ingestion, body: bytes, path: str) -> None:
+    response = send(embedded, body, path)
+
+    assert response.status_code in {200, 400, 413, 422}, response.get_data()
+    document = json.loads(response.get_data())
+    if response.status_code == 200:
+        assert {result["status"] for result in document["results"]} <= {200, 403, 404, 413, 422}
+
+
+@given(
+    key=st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20),
+    origin=st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20),
+)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_header_makes_the_service_fail(embedded: Ingestion, key: str, origin: str) -> None:
+    headers = {"X-Api-Key": key, "Origin": f"https://{origin}"}
+
+    assert send(embedded, signal(), headers=headers).status_code == 401
+    assert embedded.app.test_client().options("/v1/signals", headers={"Origin": f"https://{origin}"}).status_code == 204
+
+
+def test_a_broker_that_is_away_means_503_and_not_ready(tmp_path: Path) -> None:
+    ingestion = start_ingestion(settings_for(tmp_path, MOMENTS_BROKER_URL="amqp://guest:guest@127.0.0.1:1/"))
+    configure(ingestion, configuration())
+
+    single = send(ingestion, signal(), "/v1/signals/cart/add")
+    batch = send(ingestion, [signal(), signal("s2")])
+    mixed = send(ingestion, [signal(), signal(email="no")])
+    ready = ingestion.app.test_client().get("/readyz")
+    ingestion.close()
+
+    assert (single.status_code, batch.status_code, mixed.status_code, ready.status_code) == (503, 503, 200, 503)
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in (single, batch, mixed))
+    assert statuses(batch) == [503, 503]
+    assert statuses(mixed) == [503, 422]
+    assert "broker" in ready.get_data(as_text=True)
+
+
+def test_a_stuck_embedded_broker_means_503_until_it_is_free_again(tmp_path: Path) -> None:
+    ingestion = start_ingestion(settings_for(tmp_path))
+    configure(ingestion, configuration())
+    assert statuses(send(ingestion, signal("s1"))) == [200]
+    client = ingestion.app.test_client()
+    wait_until(lambda: client.get("/readyz").status_code == 200)
+
+    blocker = sqlite3.connect(tmp_path / "broker.db", isolation_level=None)
+    blocker.execute("begin immediate")
+    stuck = send(ingestion, signal("s2"))
+    unready = client.get("/readyz")
+    blocker.execute("rollback")
+    blocker.close()
+
+    assert stuck.status_code == 503
+    assert unready.status_code == 503
+    wait_until(lambda: send(ingestion, signal("s2")).status_code == 200)
+    wait_until(lambda: client.get("/readyz").status_code == 200)
+    ingestion.close()
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.slow
+def test_a_killed_rabbitmq_means_503_until_it_is_back(
+    rabbitmq_node: RabbitMQNode, rabbitmq_url: str, tmp_path: Path
+) -> None:
+    ingestion = start_ingestion(settings_for(tmp_path, MOMENTS_BROKER_URL=rabbitmq_url, MOMENTS_PARTITIONS="4"))
+    publish_state(ingestion, configuration())
+    wait_until(lambda: ingestion.app.test_client().get("/readyz").status_code == 200)
+    acknowledged = [n for n in range(50) if send(ingestion, signal(str(n))).status_code == 200]
+
+    rabbitmq_node.kill()
+    wait_until(lambda: send(ingestion, signal("lost")).status_code == 503)
+    assert ingestion.app.test_client().get("/readyz").status_code == 503
+    rabbitmq_node.ensure_running()
+    wait_until(lambda: send(ingestion, signal("back")).status_code == 200, 60)
+    wait_until(lambda: ingestion.app.test_client().get("/readyz").status_code == 200, 30)
+
+    found = {delivery.message_id for delivery in published(ingestion, len(acknowledged) + 1)}
+    assert {*map(str, acknowledged), "back"} <= found
+    ingestion.close()
