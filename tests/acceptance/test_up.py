@@ -95,8 +95,15 @@ def test_a_recorded_log_is_sent_in(demo: Up, tmp_path: Path) -> None:
     server = next(key for key in keys if key.get("secret"))
     demo.client("config").call("PATCH", path, {"enabled": True})
 
-    key = f"{server['id']}:{server['secret']}" if ":" not in server["secret"] else server["secret"]
-    given = ("--format", "jsonl", "--key", key, "--url", demo.url("ingestion"), "--json")
+    given = (
+        "--format",
+        "jsonl",
+        "--key",
+        f"{server['id']}:{server['secret']}",
+        "--url",
+        demo.url("ingestion"),
+        "--json",
+    )
     done = run("send", str(log), *given)
 
     assert done.returncode == 0, done.stderr
