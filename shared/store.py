@@ -12,7 +12,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 import peewee
-from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
+from playhouse.pool import MaxConnectionsExceeded, PooledDatabase, PooledPostgresqlDatabase, PooledSqliteDatabase
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -68,6 +68,12 @@ def connected(database: peewee.Database) -> Iterator[peewee.Database]:
     finally:
         if opened:
             database.close()
+
+
+def close_database(database: peewee.Database) -> None:
+    """Close every connection of the pool, also those that other threads hold."""
+    if isinstance(database, PooledDatabase):
+        database.close_all()
 
 
 def migrate(database: peewee.Database, migrations: Sequence[Migration]) -> list[Migration]:

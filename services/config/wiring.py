@@ -85,6 +85,7 @@ class Config:
         self._snapshots.stop()
         self._relaying.stop()
         self._broker.close()
+        self.store.close()
 
     def _measure(self) -> None:
         _WAITING.set(self._relay.waiting())

@@ -27,7 +27,7 @@ from services.config.store.rows import (
     to_json,
 )
 from shared.settings import Settings
-from shared.store import connected, migrate, open_database
+from shared.store import close_database, connected, migrate, open_database
 
 SCHEMA = "moments_config"
 
@@ -79,6 +79,10 @@ class ConfigStore:
     def migrate(self) -> None:
         """Bring the database to this version."""
         migrate(self.database, MIGRATIONS)
+
+    def close(self) -> None:
+        """Close all connections."""
+        close_database(self.database)
 
     def reading(self) -> AbstractContextManager[peewee.Database]:
         """A connection for reading."""
