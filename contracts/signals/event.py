@@ -38,7 +38,7 @@ class ProfileReference(msgspec.Struct, frozen=True, rename="camel", gc=False):
     id: str
 
 
-class SignalData(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+class SignalData(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True, gc=False):
     """`data` of an accepted signal. Ids, declared fields and items lie flat; what is undeclared under `attributes`."""
 
     signal: str
@@ -72,7 +72,7 @@ class SignalData(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     attributes: dict[str, Any] = {}
 
 
-class SignalEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class SignalEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """An accepted signal as a structured-mode CloudEvent; `type` is its routing key."""
 
     specversion: str
@@ -90,7 +90,7 @@ Key = tuple[int, int, str, str]
 """The order of signals in a process: (time, rank, source, id), DOMAIN §6.1."""
 
 
-class Signal(msgspec.Struct, frozen=True, kw_only=True):
+class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An accepted signal as the engine reads it; instants in microseconds.
 
     `key` is where it stands among the signals of its process.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 Rule = Literal["inactivity", "instant"]
@@ -53,13 +55,16 @@ class Template:
     revisit: int = 0
     once_per: str | None = None
     settings: tuple[Setting, ...] = ()
+    effects: Mapping[str, Effect] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        kinds: tuple[Effect, ...] = ("opens", "slides", "ends", "completes")
+        effects = {signal: effect for effect in kinds for signal in getattr(self, effect)}
+        object.__setattr__(self, "effects", MappingProxyType(effects))
 
     def effect(self, signal: str) -> Effect | None:
         """What a kind of signal does to a wait of this template, or None."""
-        for effect in ("opens", "slides", "ends", "completes"):
-            if signal in getattr(self, effect):
-                return effect
-        return None
+        return self.effects.get(signal)
 
     @property
     def signals(self) -> tuple[str, ...]:

@@ -17,10 +17,11 @@ from services.trigger.engine.moment import Moment
 from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import ready_of, stop_wait
 from services.trigger.registry import Registry
+from services.trigger.store.cache import Cache, Stored
 from services.trigger.store.keys import process_key, profile_key
 from services.trigger.store.records import DueWait, move_waits, recent_signals, save_effects, settle, waits_of_moment
 from services.trigger.store.rows import Rows
-from services.trigger.store.shelf import BatchShelf, Stored
+from services.trigger.store.shelf import BatchShelf
 
 SPREAD = MINUTE
 _CHUNK = 500
@@ -36,7 +37,8 @@ class Changes:
     left to do, and the moment is settled last.
     """
 
-    def __init__(self, transaction: Transaction, registry: Registry):
+    def __init__(self, transaction: Transaction, registry: Registry, cache: Cache):
+        self._cache = cache
         self._transaction = transaction
         self._registry = registry
 
@@ -71,14 +73,14 @@ class Changes:
             pending = waits_of_moment(rows, moment.id, partitions)
         for chunk in _chunks(pending):
             with self._transaction() as rows:
-                shelf, effects = BatchShelf(rows), Effects()
+                shelf, effects = BatchShelf(rows, self._cache), Effects()
                 for row, stored, wait in _found(shelf, moment, chunk):
                     track = stored.process.tracks[moment.id]
                     if not only_old or track.run != moment.run:
                         stop_wait(track, row.key[0], moment.id, wait, effects)
                         shelf.touch(row.key[0])
                 shelf.save()
-                save_effects(rows, effects, shelf.partitions(), chunk[0].partition)
+                save_effects(rows, effects, shelf.partition_of, chunk[0].partition)
 
     def _retime(self, moment: Moment, partitions: Sequence[int], now: int) -> None:
         """Move the index entries of waits to the dues of the settings now in force.
@@ -95,7 +97,7 @@ class Changes:
         place = {row.key: now + SPREAD * (index + 1) // len(overdue) for index, (_, row) in enumerate(overdue)}
         for chunk in _chunks([row for _, row in overdue]):
             with self._transaction() as rows:
-                shelf = BatchShelf(rows)
+                shelf = BatchShelf(rows, self._cache)
                 moved = []
                 for row, _, wait in _found(shelf, moment, chunk):
                     wait.override = wait.armed = place[row.key]
@@ -107,7 +109,7 @@ class Changes:
     def _retime_chunk(
         self, rows: Rows, moment: Moment, chunk: Sequence[DueWait], now: int
     ) -> list[tuple[int, DueWait]]:
-        shelf = BatchShelf(rows)
+        shelf = BatchShelf(rows, self._cache)
         moved: list[tuple[int, tuple[bytes, str, int]]] = []
         overdue = []
         for row, _, wait in _found(shelf, moment, chunk):
@@ -140,7 +142,7 @@ class Changes:
                 self._derive(rows, moment, chunk, partitions)
 
     def _derive(self, rows: Rows, moment: Moment, keys: Sequence[bytes], partitions: set[int]) -> None:
-        shelf, effects = BatchShelf(rows), Effects()
+        shelf, effects = BatchShelf(rows, self._cache), Effects()
         rules = self._registry.book.rules(moment.configuration, moment.template.process)
         behind = {
             key: stored
@@ -153,7 +155,7 @@ class Changes:
             shelf.touch(key)
         shelf.save()
         if behind:
-            save_effects(rows, effects, shelf.partitions(), next(iter(behind.values())).partition)
+            save_effects(rows, effects, shelf.partition_of, next(iter(behind.values())).partition)
 
 
 def _is_behind(stored: Stored, moment: Moment) -> bool:

@@ -13,6 +13,7 @@ from services.trigger.engine.moment import Moment
 from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import due_of
 from services.trigger.registry import Registry
+from services.trigger.store.cache import Cache, Stored
 from services.trigger.store.records import (
     DueWait,
     RaiseRow,
@@ -24,7 +25,7 @@ from services.trigger.store.records import (
     move_waits,
 )
 from services.trigger.store.rows import Rows
-from services.trigger.store.shelf import BatchShelf, Stored
+from services.trigger.store.shelf import BatchShelf
 from shared.broker import Message
 from shared.outbox import Outbox
 
@@ -52,7 +53,9 @@ class Fired:
     more: bool
 
 
-def fire(rows: Rows, outbox: Outbox, registry: Registry, credits: Mapping[int, int], now: int) -> Fired:
+def fire(
+    rows: Rows, outbox: Outbox, registry: Registry, credits: Mapping[int, int], now: int, cache: Cache | None = None
+) -> Fired:
     """Decide, inside the caller's transaction, up to a chunk of the waits that are due.
 
     `credits`: partition → the instant of its marker: waits ready at or before it may be decided (DOMAIN §6.5).
@@ -63,7 +66,7 @@ def fire(rows: Rows, outbox: Outbox, registry: Registry, credits: Mapping[int, i
             found += due_waits(rows, partition, min(until, now), CHUNK - len(found))
     if not found:
         return Fired(0, 0, more=False)
-    shelf = BatchShelf(rows)
+    shelf = BatchShelf(rows, cache)
     candidates, orphans = _candidates(shelf, found, registry)
     delete_waits(rows, [row.key for row in orphans])
     shelf.fetch_history({id(c.stored.process): c.stored.process for c in candidates}.values())

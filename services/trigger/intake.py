@@ -12,6 +12,7 @@ from services.trigger.engine.application import apply_signal, profile_of
 from services.trigger.engine.effects import Effects
 from services.trigger.engine.membership import membership_of
 from services.trigger.registry import Registry
+from services.trigger.store.cache import Cache
 from services.trigger.store.records import save_effects
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival, BatchShelf
@@ -58,11 +59,11 @@ def sort_deliveries(deliveries: Sequence[Delivery], partitions: int) -> Sorted:
     return found
 
 
-def apply_batch(rows: Rows, arrivals: Sequence[Arrival], registry: Registry) -> Applied:
+def apply_batch(rows: Rows, arrivals: Sequence[Arrival], registry: Registry, cache: Cache | None = None) -> Applied:
     """Apply signals inside the caller's transaction."""
     if not arrivals:
         return Applied(0, 0, None)
-    shelf = BatchShelf(rows)
+    shelf = BatchShelf(rows, cache)
     effects = Effects()
     new = shelf.log(arrivals)
     shelf.prefetch(new)
@@ -71,7 +72,7 @@ def apply_batch(rows: Rows, arrivals: Sequence[Arrival], registry: Registry) -> 
         apply_signal(shelf, arrival.entry, arrival.profile, arrival.membership, registry.book, effects)
         shelf.note_level(arrival)
     shelf.save()
-    save_effects(rows, effects, shelf.partitions(), arrivals[0].partition)
+    save_effects(rows, effects, shelf.partition_of, arrivals[0].partition)
     return Applied(len(new), len(arrivals) - len(new), min(effects.armed.values(), default=None))
 
 

@@ -101,7 +101,11 @@ class Replay:
 
     def advance(self, now: int, *, inclusive: bool = False) -> Iterator[Outcome]:
         """Decide, in order of readiness, every wait that is ready before `now` (or at it, when inclusive)."""
-        while self._heap and (self._heap[0][0] < now or (inclusive and self._heap[0][0] == now)):
+        while self._heap:
+            # What became ready by a signal is decided after all signals of that instant.
+            at = max(self._heap[0][0], self._now)
+            if at > now or (at == now and not inclusive):
+                return
             at, key = heapq.heappop(self._heap)
             if self._index.get(key) != at:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -22,6 +23,7 @@ from services.trigger.intake import Applied, Sorted, apply_batch, sort_deliverie
 from services.trigger.markers import Markers
 from services.trigger.registry import Registry
 from services.trigger.store import records
+from services.trigger.store.cache import Cache
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import Fenced
 from services.trigger.store.rows import Rows
@@ -58,7 +60,8 @@ class Worker:
         self._database = open_database(settings.trigger_database_url, schema="moments_trigger", synchronous="FULL")
         self._rows = Rows(self._database)
         self._registry = Registry(settings.expiry)
-        self._changes = Changes(self._transaction, self._registry)
+        self._cache = Cache()
+        self._changes = Changes(self._transaction, self._registry, self._cache)
         self._topology = moments_topology(settings.partitions)
         self._publisher = broker.publisher(self._topology)
         self._markers = Markers(self._publisher, clock)
@@ -117,6 +120,7 @@ class Worker:
     def _session(self) -> None:
         self._epochs.clear()
         self._credits.clear()
+        self._cache.clear()
         self._markers.renew()
         self._learn_states()
         consumer = self._broker.consumer(
@@ -176,7 +180,7 @@ class Worker:
     def _apply(self, found: Sorted) -> Applied:
         try:
             with self._transaction() as rows:
-                return apply_batch(rows, found.arrivals, self._registry)
+                return apply_batch(rows, found.arrivals, self._registry, self._cache)
         except _FAULTS:
             raise
         except Exception:
@@ -190,7 +194,7 @@ class Worker:
         for arrival in arrivals:
             try:
                 with self._transaction() as rows:
-                    applied = apply_batch(rows, [arrival], self._registry)
+                    applied = apply_batch(rows, [arrival], self._registry, self._cache)
             except _FAULTS:
                 raise
             except Exception as error:
@@ -225,7 +229,7 @@ class Worker:
     def _fire(self) -> None:
         now = self._clock.now()
         with self._transaction() as rows:
-            fired = fire(rows, self._outbox, self._registry, self._credits, now)
+            fired = fire(rows, self._outbox, self._registry, self._credits, now, self._cache)
         if fired.raised or fired.suppressed:
             _log.debug("worker.fired", raised=fired.raised, suppressed=fired.suppressed)
         if not fired.more:
@@ -237,10 +241,14 @@ class Worker:
     @contextmanager
     def _transaction(self) -> Iterator[Rows]:
         """A transaction that holds only while every owned partition is still owned."""
-        with self._database.atomic():
-            if self._epochs:
-                records.check_epochs(self._rows, self._epochs)
-            yield self._rows
+        try:
+            with self._database.atomic():
+                if self._epochs:
+                    records.check_epochs(self._rows, self._epochs)
+                yield self._rows
+        except BaseException:
+            self._cache.clear()
+            raise
 
     def _take_states(self) -> None:
         while not self._follower.news.empty():
@@ -307,6 +315,7 @@ class Worker:
 
 def main() -> None:
     """Run the worker of this environment until SIGTERM or SIGINT."""
+    gc.set_threshold(100_000, 50, 50)
     settings = Settings.from_environment(os.environ)
     clock = SystemClock()
     worker = Worker(settings, clock, connect_broker(settings.broker_url, clock))

@@ -10,7 +10,7 @@ from tests.oracle.cases import CASES, Case
 from tests.oracle.strategies import History, histories, shuffled_bursts, watched
 from tests.property.translation import Seen, replayed, seen_by_oracle
 
-MANY = settings(max_examples=4000, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def check(found: Seen, expected: Seen) -> None:

@@ -33,7 +33,7 @@ def role_of(
     The gate tells whether a sliding signal may open: not between an ender and the next opening signal.
     `emptied`: whether the content was empty before and after it. `previous`: the time of the signal before it.
     """
-    effect = template.effect(signal.kind.name)
+    effect = template.effects.get(signal.kind.name)
     if effect is None:
         return Role.CONTENT, ""
     if effect in ("ends", "completes"):

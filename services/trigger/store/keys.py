@@ -24,6 +24,14 @@ def process_key(profile: bytes, kind: str, process_id: str) -> bytes:
 
 
 def signal_key(profile: bytes, source: str, signal_id: str) -> bytes:
-    """The key of a signal of a profile: what makes two copies the same signal (DOMAIN §6.8)."""
+    """The key of a signal: what makes two copies of a profile's signal the same (DOMAIN §6.8).
+
+    It begins with half of the profile's key, so that a profile's signals lie together in the index.
+    """
     text = f"signal:{len(source)}:{source}{signal_id}"
-    return blake2b(profile + text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return profile[:8] + blake2b(profile + text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+
+
+def profile_number(profile: bytes) -> int:
+    """Half of a profile's key as a signed integer: a small index entry. Two profiles may share one."""
+    return int.from_bytes(profile[:8], "big", signed=True)

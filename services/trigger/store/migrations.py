@@ -9,8 +9,8 @@ _COLUMNS = {
     "partitions": """
         partition INTEGER PRIMARY KEY, epoch BIGINT NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT ''""",
     "signals": """
-        sequence {serial} PRIMARY KEY, profile_key {blob} NOT NULL, signal_key {blob} NOT NULL,
-        level INTEGER NOT NULL, received_at BIGINT NOT NULL, body {blob} NOT NULL""",
+        sequence {serial} PRIMARY KEY, profile BIGINT NOT NULL, key {blob} NOT NULL, level INTEGER NOT NULL,
+        received_at BIGINT NOT NULL, body {blob} NOT NULL""",
     "processes": """
         id {identity} PRIMARY KEY, key {blob} NOT NULL UNIQUE, profile_key {blob} NOT NULL, partition INTEGER NOT NULL,
         configuration TEXT NOT NULL, id_type TEXT NOT NULL, profile TEXT NOT NULL, kind TEXT NOT NULL,
@@ -41,8 +41,8 @@ _COLUMNS = {
 }
 
 _INDEXES = (
-    "CREATE UNIQUE INDEX signals_by_profile ON signals (profile_key, signal_key)",
-    "CREATE INDEX signals_by_level ON signals (profile_key, level) WHERE level > 0",
+    "CREATE UNIQUE INDEX signals_by_key ON signals (key)",
+    "CREATE INDEX signals_by_level ON signals (profile, level) WHERE level > 0",
     "CREATE INDEX processes_by_profile ON processes (profile_key, kind)",
     "CREATE INDEX waits_by_due ON waits (partition, due_at)",
     "CREATE INDEX waits_by_moment ON waits (moment_id, due_at)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.configurations import ConfigurationState
@@ -87,14 +87,14 @@ def check_epochs(rows: Rows, epochs: Mapping[int, int]) -> None:
         raise Fenced
 
 
-def save_effects(rows: Rows, effects: Effects, partition_of: Mapping[bytes, int], partition: int) -> None:
+def save_effects(rows: Rows, effects: Effects, partition_of: Callable[[bytes], int], partition: int) -> None:
     """Write index entries, counters and contradictions. `partition_of`: process → partition.
 
     `partition`: under which the counters are added; any owned one serves.
     """
     gone = [key for key in effects.disarmed if key not in effects.armed]
     rows.execute_many("DELETE FROM waits WHERE process_key = ? AND moment_id = ? AND number = ?", gone)
-    armed = [(*key, partition_of[key[0]], due) for key, due in effects.armed.items() if key not in effects.disarmed]
+    armed = [(*key, partition_of(key[0]), due) for key, due in effects.armed.items() if key not in effects.disarmed]
     rows.insert(
         "waits", _WAIT_COLUMNS, armed, "(process_key, moment_id, number) DO UPDATE SET due_at = excluded.due_at"
     )
