@@ -117,7 +117,7 @@ class Replay:
     def run_out(self) -> Iterator[Outcome]:
         """Decide every pending wait at its own time."""
         while self._heap:
-            yield from self.advance(self._heap[0][0], inclusive=True)
+            yield from self.advance(max(self._heap[0][0], self._now), inclusive=True)
 
     def stop(self, moment: Moment) -> None:
         """The moment was stopped: its pending waits are suppressed at once."""
