@@ -28,6 +28,7 @@ _MOST_CONNECTIONS = 20
 _WAIT_FOR_CONNECTION = 5
 _WAIT_FOR_LOCK = 15
 _STALE = 300
+_BUSY = {"cache_size": -131_072, "wal_autocheckpoint": 16_384}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,19 @@ class Migration:
     statements: Mapping[Dialect, Sequence[str]]
 
 
-def open_database(url: str, *, schema: str, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> peewee.Database:
+def open_database(
+    url: str, *, schema: str, synchronous: Literal["FULL", "NORMAL"] = "FULL", busy: bool = False
+) -> peewee.Database:
     """The database of a URL, `sqlite:///path` or `postgresql://…`; nothing is connected yet.
 
     Connections are pooled: each thread takes one by `connected(database)` or `database.connect()`. In PostgreSQL
     the tables stand in `schema`, which `migrate` makes. SQLite: WAL, transactions take the write lock at once
-    (`BEGIN IMMEDIATE`); `synchronous` NORMAL may forget the last commits in a power cut. Open it after a fork.
+    (`BEGIN IMMEDIATE`); `synchronous` NORMAL may forget the last commits in a power cut; `busy` gives a database of
+    many writes a page cache of 128 MB and folds its log back seldom. Open it after a fork.
     """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
-        return _sqlite(Path(unquote(url.removeprefix("sqlite://"))), synchronous)
+        return _sqlite(Path(unquote(url.removeprefix("sqlite://"))), synchronous, busy=busy)
     if scheme in ("postgresql", "postgres"):
         return _postgresql(url, schema)
     raise ValueError("a database URL is sqlite:///path or postgresql://…")
@@ -105,7 +109,7 @@ def _take_turns(database: peewee.Database) -> None:
         database.execute_sql(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
 
 
-def _sqlite(path: Path, synchronous: str) -> peewee.Database:
+def _sqlite(path: Path, synchronous: str, *, busy: bool) -> peewee.Database:
     path.parent.mkdir(parents=True, exist_ok=True)
     _use_write_ahead_log(path)
     database: peewee.Database = PooledSqliteDatabase(
@@ -115,6 +119,7 @@ def _sqlite(path: Path, synchronous: str) -> peewee.Database:
             "synchronous": synchronous,
             "foreign_keys": 1,
             "temp_store": "MEMORY",
+            **(_BUSY if busy else {}),
         },
         lock_type="IMMEDIATE",
         autoconnect=False,

@@ -57,7 +57,9 @@ class Worker:
         self._clock = clock
         self._broker = broker
         self._ended = threading.Event()
-        self._database = open_database(settings.trigger_database_url, schema="moments_trigger", synchronous="FULL")
+        self._database = open_database(
+            settings.trigger_database_url, schema="moments_trigger", synchronous="FULL", busy=True
+        )
         self._rows = Rows(self._database)
         self._registry = Registry(settings.expiry)
         self._cache = Cache()
