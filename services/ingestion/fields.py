@@ -8,7 +8,6 @@ contract test holds the two together.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -29,7 +28,8 @@ MOST_ITEMS = 1000
 
 _Identifier = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
 _WholeIdentifier = Annotated[int, Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
-Identifier = _Identifier | _WholeIdentifier
+_FloatIdentifier = Annotated[float, Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER, multiple_of=1)]
+Identifier = _Identifier | _WholeIdentifier | _FloatIdentifier
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 Url = Annotated[str, Meta(max_length=LONGEST_URL)]
 Currency = Annotated[str, Meta(max_length=3, pattern="^[A-Za-z]{3}$")]
@@ -43,14 +43,19 @@ Step = _StepText | _WholeIdentifier | _StepFloat
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
+def text_of(identifier: str | int | float) -> str:
+    """An identifier as text: 7 and 7.0 are the same number in JSON, and become `7`."""
+    return identifier if type(identifier) is str else str(int(identifier))
+
+
 class IdentifierField(ma.fields.String):
     """A text of 1 to 255 characters; a whole number is taken as its text."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if type(value) is int:
-            if abs(value) > LARGEST_INTEGER:
-                raise ma.ValidationError("Must lie within 2^53.")
-            return str(value)
+        if type(value) in (int, float):
+            if not abs(value) <= LARGEST_INTEGER or value % 1:
+                raise ma.ValidationError("As a number, must be a whole one within 2^53.")
+            return str(int(value))
         return super()._deserialize(value, attr, data, **kwargs)
 
 
@@ -82,7 +87,7 @@ class StepField(ma.fields.Raw):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if type(value) is str and len(value) <= LONGEST_ID:
             return value
-        if type(value) in (int, float) and math.isfinite(value) and abs(value) <= LARGEST_INTEGER:
+        if type(value) in (int, float) and abs(value) <= LARGEST_INTEGER:
             return value
         raise ma.ValidationError(f"Must be a text of at most {LONGEST_ID} characters or a number within 2^53.")
 
@@ -130,12 +135,22 @@ def _text(description: str, longest: int = LONGEST_TEXT, struct: Any = Text) -> 
     return FieldType(struct, ma.fields.String, {"validate": ma.validate.Length(max=longest)}, description)
 
 
+_WITHIN = {"minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER}
+
+
 def _identifier(description: str) -> FieldType:
-    arguments = {"validate": ma.validate.Length(min=1, max=LONGEST_ID), "metadata": {"type": ["string", "integer"]}}
+    arguments = {
+        "validate": ma.validate.Length(min=1, max=LONGEST_ID),
+        "metadata": {"type": ["string", "integer"], **_WITHIN},
+    }
     return FieldType(Identifier, IdentifierField, arguments, description)
 
 
-_STEP_TYPES = {"metadata": {"type": ["string", "number"], "maxLength": LONGEST_ID}}
+_CURRENCY_RULES = [
+    ma.validate.Regexp("^[A-Za-z]{3}$", error="Must be a code of three letters, as EUR."),
+    ma.validate.Length(max=3),
+]
+_STEP_TYPES = {"metadata": {"type": ["string", "number"], "maxLength": LONGEST_ID, **_WITHIN}}
 
 FIELDS: dict[str, FieldType] = {
     "cartId": _identifier("The cart; without one, the default cart of the profile and site."),
@@ -160,7 +175,7 @@ FIELDS: dict[str, FieldType] = {
     "currency": FieldType(
         Currency,
         ma.fields.String,
-        {"validate": ma.validate.Regexp(r"[A-Za-z]{3}\Z", error="Must be a code of three letters, as EUR.")},
+        {"validate": _CURRENCY_RULES},
         "The currency of the price: a code of three letters.",
     ),
     "quantity": FieldType(

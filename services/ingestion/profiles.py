@@ -25,8 +25,8 @@ def normalise_profile(id_type: str, value: Any) -> str:
         return _email(value)
     if id_type == "phone":
         return _phone(value)
-    if type(value) is int and -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
-        return str(value)
+    if type(value) in (int, float) and abs(value) <= _LARGEST_INTEGER and not value % 1:
+        return str(int(value))
     if type(value) is not str:
         raise InvalidProfile("must be a text or a whole number")
     if not 1 <= len(value) <= LONGEST:

@@ -17,7 +17,7 @@ import msgspec
 from contracts.signals import CATALOGUE, PROFILE_FIELDS, Item, ProfileReference, SignalData, SignalKind
 from contracts.times import from_datetime, to_datetime
 from services.ingestion.admission import Admitted, admit_kind, admit_site, host_of
-from services.ingestion.fields import LARGEST_INTEGER, LONGEST_ID, MOST_ITEMS
+from services.ingestion.fields import LARGEST_INTEGER, LONGEST_ID, MOST_ITEMS, text_of
 from services.ingestion.profiles import InvalidProfile, normalise_profile
 from services.ingestion.refusals import Fault, Refusal, pointer_of
 from services.ingestion.shapes import ANY_SIGNAL, ITEM_FIELDS, SHAPES, Envelope, EnvelopeSchema, ItemInput, Shape
@@ -150,7 +150,7 @@ def _contents(content: Any, shape: Shape) -> dict[str, Any]:
     for name in shape.identifiers:
         value = getattr(content, name)
         if value is not None:
-            contents[name] = str(value)
+            contents[name] = text_of(value)
     currency = contents.get("currency")
     if currency is not None:
         contents["currency"] = currency.upper()
@@ -160,7 +160,7 @@ def _contents(content: Any, shape: Shape) -> dict[str, Any]:
 def _items(lines: Iterable[ItemInput], shape: Shape) -> tuple[Item, ...]:
     items = tuple(
         Item(
-            str(line.product_id),
+            text_of(line.product_id),
             1 if line.quantity is None else int(line.quantity),
             line.price,
             None if line.currency is None else line.currency.upper(),

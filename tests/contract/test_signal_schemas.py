@@ -7,8 +7,11 @@ import json
 from typing import Any
 
 import pytest
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from contracts.signals import CATALOGUE, KINDS, Reference, decode_signal
 from services.ingestion.admission import Admitted, Listener
@@ -25,6 +28,9 @@ LISTENER = Listener("c1", (), ID_TYPES, Reference("c1", "Shop"), Reference("a1",
 RECEPTION = Reception(Admitted(LISTENER, "sk_1", "server"), NOW)
 
 IDENTIFIERS: list[Any] = [
+    1.5,
+    -(2.0**53),
+    1e300,
     "x",
     "x" * 255,
     7,
@@ -196,3 +202,50 @@ def test_parsing_arbitrary_bytes_ends_in_a_body_or_a_refusal(data: bytes) -> Non
     assert isinstance(outcome, Body | Refusal)
     if isinstance(outcome, Refusal):
         assert outcome.status == 400
+
+
+def documented_schema(kind: Any) -> Draft202012Validator:
+    """What the API document says of a kind of signal."""
+    spec = APISpec("ingestion", "v1", "3.1.0", plugins=[MarshmallowPlugin()])
+    spec.components.schema("Signal", schema=SHAPES[kind.name].schema)
+    document = spec.to_dict()
+    return Draft202012Validator({"$ref": "#/components/schemas/Signal", **document})
+
+
+NOT_IN_JSON_SCHEMA = {"email", "customerId", "phone", "deviceId", "appId", "idType", "site", "signal", "brand",
+                      "attributes", "time", "sentAt"}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_api_document_accepts_and_refuses_the_same_fields(kind: Any) -> None:
+    schema = documented_schema(kind)
+    places: list[tuple[str, ...]] = [(name,) for name in PLACES["envelope"]]
+    places += [("data", name) for name in SHAPES[kind.name].declared["email"] & FIELDS.keys()]
+    places += [("data", "items", name) for name in PLACES["item"] if kind.items and name in FIELDS]
+    compared = 0
+    for *outer, name in places:
+        for value in () if name in NOT_IN_JSON_SCHEMA else VALUES[name]:
+            item = valid_signal(kind.name)
+            target: Any = item["data"]["items"][0] if len(outer) == 2 else item["data"] if outer else item
+            target[name] = value
+            if value in ("a\0", "\ud800") or value in (1e400,):
+                continue
+
+            outcome = read_signal(item, kind, RECEPTION, clean=False)
+
+            assert schema.is_valid(item) is isinstance(outcome, Accepted), (outer, name, value)
+            compared += 1
+    assert compared > 50
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_api_document_asks_for_the_same_fields(kind: Any) -> None:
+    schema = documented_schema(kind)
+    for place in ("id", "time", "source", "data", *valid_signal(kind.name)["data"]):
+        item = valid_signal(kind.name)
+        target = item if place in {"id", "time", "source", "data"} else item["data"]
+        target.pop(place, None)
+
+        outcome = read_signal(item, kind, RECEPTION, clean=True)
+
+        assert schema.is_valid(item) is isinstance(outcome, Accepted) or place == "email"

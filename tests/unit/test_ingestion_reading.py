@@ -106,6 +106,7 @@ def test_a_normalised_email_is_its_own_normal_form(local: str, domain: str) -> N
         ("phone", "+1 (415) 555-2671", "+14155552671"),
         ("external", " exact ID ", " exact ID "),
         ("external", 562076640, "562076640"),
+        ("external", 562076640.0, "562076640"),
         ("deviceId", "x" * 255, "x" * 255),
         ("appId", -1, "-1"),
     ],
