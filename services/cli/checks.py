@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from services.cli.contained import docker_answers, run_in_container
 from services.cli.failures import Failed
 from services.cli.options import ROOT, warn
 
@@ -95,7 +96,8 @@ def test(install_services: bool, require_services: bool, compose: bool, pytest_a
     """Run the tests; what this command does not know is passed on to pytest.
 
     The tests start private RabbitMQ and PostgreSQL servers on free ports and stop them. Where the programs are
-    missing, those suites are skipped, and told so. CI=true implies --install-services --require-services.
+    missing, the tests run in a container if Docker answers; else those suites are skipped, and told so. CI=true
+    implies --install-services --require-services.
 
     \b
     Exit codes: 0 all passed · 1 a test failed, or a server is missing and required · 2 wrong arguments
@@ -109,6 +111,9 @@ def test(install_services: bool, require_services: bool, compose: bool, pytest_a
     if missing and (install_services or ci):
         install(missing)
         missing = missing_servers()
+    if missing and docker_answers():
+        warn(f"{' '.join(missing.values())}: running the tests in a container that has both")
+        sys.exit(run_in_container(pytest_arguments))
     if missing:
         packages = " ".join(_packages_of(missing))
         advice = f"Install: sudo apt install {packages}   (or: ./moments test --install-services, as root)"
