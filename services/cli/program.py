@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from importlib import import_module
 
 import click
 
-from services.cli.failures import EXIT_CODES
+from services.cli.failures import EXIT_CODES, FAILED
 
 _COMMANDS = {
     "up": "services.cli.up:up",
@@ -70,3 +71,6 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except (OSError, sqlite3.Error) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(FAILED)
