@@ -162,7 +162,7 @@ class Relay:
 
 
 class RelayThread:
-    """Runs a relay: at once after `nudge`, else every `interval` seconds; pauses while the broker is away."""
+    """Runs a relay: at once after `nudge`, else every `interval` seconds; goes on after any failure."""
 
     def __init__(self, relay: Relay, *, interval: float = 1.0, name: str = "relay") -> None:
         self._relay = relay
@@ -195,8 +195,9 @@ class RelayThread:
     def _publish_some(self) -> int:
         try:
             return self._relay.run_once()
-        except _PASSING as error:
-            _log.warning("outbox.relay_failed", error=type(error).__name__)
+        except Exception as error:
+            passing = isinstance(error, _PASSING)
+            _log.warning("outbox.relay_failed", error=type(error).__name__, exc_info=None if passing else error)
             self._ended.wait(self._interval)
             return 0
 

@@ -166,7 +166,7 @@ def _database_url(environ: Mapping[str, str], service: str, data: Path) -> str:
         if text.startswith("sqlite:///") and variable != "MOMENTS_DATABASE_URL":
             return text
         raise InvalidSetting(variable, "use postgresql://user:password@host/database")
-    return f"sqlite:///{quote(str(data / f'{service}.db'))}"
+    return f"sqlite://{quote(str(data / f'{service}.db'))}"
 
 
 def kept_secret(path: Path, make: Callable[[], str]) -> str:

@@ -43,7 +43,7 @@ class Migration:
 def open_database(
     url: str, *, schema: str, synchronous: Literal["FULL", "NORMAL"] = "FULL", busy: bool = False
 ) -> peewee.Database:
-    """The database of a URL, `sqlite:///path` or `postgresql://…`; nothing is connected yet.
+    """The database of a URL, `sqlite:///absolute/path` or `postgresql://…`; nothing is connected yet.
 
     Connections are pooled: each thread takes one by `connected(database)` or `database.connect()`. In PostgreSQL
     the tables stand in `schema`, which `migrate` makes. SQLite: WAL, transactions take the write lock at once
@@ -52,10 +52,10 @@ def open_database(
     """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
-        return _sqlite(Path(unquote(url.removeprefix("sqlite://"))), synchronous, busy=busy)
+        return _sqlite(Path("/" + unquote(url.removeprefix("sqlite://")).lstrip("/")), synchronous, busy=busy)
     if scheme in ("postgresql", "postgres"):
         return _postgresql(url, schema)
-    raise ValueError("a database URL is sqlite:///path or postgresql://…")
+    raise ValueError("a database URL is sqlite:///absolute/path or postgresql://…")
 
 
 def dialect(database: peewee.Database) -> Dialect:

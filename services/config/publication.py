@@ -67,7 +67,10 @@ class Publication:
 
 
 class SnapshotAnswerer:
-    """A thread that publishes all states when a reader asks; readers keep the newest version of each."""
+    """A thread that publishes all states when a reader asks, and goes on after any failure.
+
+    Readers keep the newest version of each state.
+    """
 
     def __init__(self, broker: Broker, publisher: Publisher, topology: Topology, publication: Publication) -> None:
         self._broker = broker
@@ -91,8 +94,9 @@ class SnapshotAnswerer:
         while not self._ended.is_set():
             try:
                 self._listen()
-            except _PASSING as error:
-                _log.warning("snapshot.interrupted", error=type(error).__name__)
+            except Exception as error:
+                passing = isinstance(error, _PASSING)
+                _log.warning("snapshot.interrupted", error=type(error).__name__, exc_info=None if passing else error)
                 self._ended.wait(1.0)
 
     def _listen(self) -> None:

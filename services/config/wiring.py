@@ -24,7 +24,6 @@ from shared.clock import Clock, SystemClock
 from shared.http import create_service
 from shared.outbox import Outbox, Relay, RelayThread
 from shared.settings import Settings
-from shared.store import STORE_FAULTS
 
 _DAY = 86_400_000_000
 _SLACK = 2 * _DAY
@@ -105,12 +104,12 @@ def create_app(settings: Settings, clock: Clock | None = None) -> Flask:
 
 
 def _careful(duty: Callable[[], object]) -> Callable[[], None]:
-    """A duty that leaves a log line, and itself for the next time, when the database is away."""
+    """A duty that leaves a log line when it fails, and is tried again the next time."""
 
     def run() -> None:
         try:
             duty()
-        except STORE_FAULTS as error:
-            _log.warning("duty.failed", duty=getattr(duty, "__name__", ""), error=type(error).__name__)
+        except Exception as error:
+            _log.warning("duty.failed", duty=getattr(duty, "__name__", ""), exc_info=error)
 
     return run
