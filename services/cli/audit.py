@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import sys
 
 import click
 
-from services.cli.failures import Unreachable
+from services.cli.failures import Failed, Unreachable
 from services.cli.options import data_option, environment, settings_from
+from services.trigger.audit import check
+from shared.clock import SystemClock
 from shared.store import STORE_FAULTS
 
 
@@ -18,14 +20,19 @@ from shared.store import STORE_FAULTS
 def audit(as_json: bool, data: str | None) -> None:
     """Check that opened = raised + ended + suppressed + pending, for every moment.
 
-    Reads trigger's database; services may run meanwhile. Exit code 1 when a ledger does not balance.
+    Also that the due index, the processes, the raises and the outbox agree. Reads trigger's database; services may
+    run meanwhile. Exit code 1 when there is a difference.
     """
     settings = settings_from(environment(data))
-    from services.trigger.audit import check
-
     try:
-        ledgers = check(settings)
+        differences = check(settings, SystemClock())
     except STORE_FAULTS as error:
         raise Unreachable(f"The database of trigger cannot be read: {error}") from error
-    click.echo(json.dumps(ledgers) if as_json else ledgers)
-    sys.exit(0)
+    if as_json:
+        click.echo(json.dumps({"differences": [dataclasses.asdict(difference) for difference in differences]}))
+    elif differences:
+        click.echo("\n".join(str(difference) for difference in differences))
+    else:
+        click.echo("The ledgers balance; due index, processes, raises and outbox agree.")
+    if differences:
+        raise Failed(f"{len(differences)} differences")

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from shared.settings import Settings
 LOCK = "up.lock"
 _MOST_CRASHES_AT_START = 4
 _LONGEST_START = 120 * SECOND
+_AGREEMENTS = 4
 _PORTS_FREED_WITHIN = 3 * SECOND
 
 
@@ -81,18 +83,17 @@ def check_ports(host: str, port_base: int, clock: Clock, wake: Wake) -> None:
 
 @dataclass(slots=True)
 class Readiness:
-    """Asks each service's /readyz until all have said yes once."""
+    """Asks each service's /readyz until all have said yes often enough: each of their processes answers for itself."""
 
     urls: Mapping[str, str]
-    ready: set[str] = field(default_factory=set)
+    agreed: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)
 
     def ask(self) -> bool:
         """Whether all are ready now; asks those that were not yet."""
-        for name, url in self.urls.items():
-            if name not in self.ready:
-                self._ask(name, url)
-        return len(self.ready) == len(self.urls)
+        for name in self._waiting():
+            self._ask(name, self.urls[name])
+        return not self._waiting()
 
     def _ask(self, name: str, url: str) -> None:
         try:
@@ -101,16 +102,17 @@ class Readiness:
             self.reasons[name] = str(error)
             return
         if answer.status == 200:
-            self.ready.add(name)
-            self.reasons.pop(name, None)
+            self.agreed[name] += 1
         else:
-            self.reasons[name] = answer.reason()
+            self.agreed[name] = 0
+            self.reasons[name] = str((answer.document or {}).get("detail") or answer.reason())
 
     def missing(self) -> str:
         """Who is not ready, and why."""
-        return "; ".join(
-            f"{name}: {self.reasons.get(name, 'not asked yet')}" for name in self.urls if name not in self.ready
-        )
+        return "; ".join(f"{name}: {self.reasons.get(name, 'not asked yet')}" for name in self._waiting())
+
+    def _waiting(self) -> list[str]:
+        return [name for name in self.urls if self.agreed[name] < _AGREEMENTS]
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ def test_it_prints_the_urls_and_the_token_when_all_are_ready(demo: Up) -> None:
 
     for service in ("config", "ingestion", "trigger"):
         assert demo.url(service) in printed
-        assert demo.ready(service)
+        demo.wait_until_ready(service)
     assert (demo.data / "admin-token").read_text().strip() in printed
 
 
