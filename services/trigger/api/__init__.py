@@ -1,0 +1,1 @@
+"""Trigger's REST resources: what became of a moment's waits."""

@@ -1,0 +1,31 @@
+"""Cursors of lists: the order columns of the last item shown, as text that callers hand back unread."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, TypeVar
+
+import marshmallow as ma
+import msgspec
+
+Place = TypeVar("Place")
+
+
+class Cursor(ma.fields.Field[Any]):
+    """A place in a list, of the type `place` (a tuple)."""
+
+    def __init__(self, place: Any, **options: Any) -> None:
+        super().__init__(metadata={"type": "string", "description": "`next` of the page before."}, **options)
+        self._decoder = msgspec.msgpack.Decoder(place)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Any:  # noqa: ARG002
+        try:
+            return self._decoder.decode(base64.urlsafe_b64decode(str(value).encode() + b"=="))
+        except (binascii.Error, UnicodeEncodeError, msgspec.DecodeError) as error:
+            raise ma.ValidationError("This is no cursor of this list.") from error
+
+
+def cursor_text(place: tuple[Any, ...]) -> str:
+    """The text of a place."""
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(place)).decode().rstrip("=")

@@ -1,0 +1,137 @@
+"""What the views answer: a moment's outcomes, ledger, waits and contradictions, read from the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from contracts.moments import MomentState
+from contracts.templates import Template
+from services.trigger.api.cursors import cursor_text
+from services.trigger.engine.moment import Moment, compile_moment
+from services.trigger.engine.state import Wait
+from services.trigger.engine.waits import due_of
+from services.trigger.store import reading
+from services.trigger.store.reading import ContradictionRow, PendingWait
+from services.trigger.store.records import RaiseRow
+from services.trigger.store.rows import Rows
+from shared.http import NotFound
+from shared.store import connected
+
+_OUTCOMES = {"raised": True, "suppressed": False, "all": None}
+
+
+class UnknownMoment(NotFound):
+    """Trigger knows no moment of this id."""
+
+
+class Readings:
+    """Reads for one request at a time per thread. An unknown moment raises UnknownMoment."""
+
+    def __init__(self, rows: Rows, templates: dict[str, Template]) -> None:
+        self._rows = rows
+        self._templates = templates
+
+    def events(self, moment_id: str, outcome: str, cursor: tuple[int, str] | None, limit: int) -> dict[str, Any]:
+        """Decided occurrences, the newest first; of the raised ones with the data of the published event."""
+        with self._moment(moment_id) as (rows, _):
+            found = reading.outcomes_page(rows, moment_id, _OUTCOMES[outcome], cursor, limit + 1)
+        last = [(row.decided_at, row.id) for row in found]
+        return _page([_outcome(row) for row in found], last, limit)
+
+    def ledger(self, moment_id: str) -> dict[str, Any]:
+        """The counters of a moment at one instant, and whether they balance (DOMAIN §6.11)."""
+        with self._moment(moment_id) as (rows, _):
+            counters = reading.ledgers(rows, moment_id).get(moment_id, {})
+        return ledger_document(counters)
+
+    def waits(self, moment_id: str, cursor: tuple[int, bytes, int] | None, limit: int) -> dict[str, Any]:
+        """Pending waits, in the order of the due index: about by due."""
+        with self._moment(moment_id) as (rows, state):
+            found = reading.waits_page(rows, moment_id, cursor, limit + 1)
+        moment = self._compiled(state)
+        last = [(row.due_at, row.process_key, row.number) for row in found]
+        return _page([_wait(row, moment_id, moment) for row in found], last, limit)
+
+    def contradictions(self, moment_id: str, cursor: tuple[int, bytes, str, str] | None, limit: int) -> dict[str, Any]:
+        """Signals that spoke against a raise, the newest first (DOMAIN §6.7)."""
+        with self._moment(moment_id) as (rows, _):
+            found = reading.contradictions_page(rows, moment_id, cursor, limit + 1)
+        last = [(row.received_at, row.profile_key, row.source, row.signal_id) for row in found]
+        return _page([_contradiction(row) for row in found], last, limit)
+
+    @contextmanager
+    def _moment(self, moment_id: str) -> Iterator[tuple[Rows, MomentState]]:
+        with connected(self._rows.database):
+            state = reading.moment_state(self._rows, moment_id)
+            if state is None:
+                raise UnknownMoment
+            yield self._rows, state
+
+    def _compiled(self, state: MomentState) -> Moment | None:
+        template = self._templates.get(state.type)
+        return compile_moment(state, template) if template is not None and state.history else None
+
+
+def ledger_document(counters: dict[str, int]) -> dict[str, Any]:
+    """Counters as they stand in the database → the document, with reasons grouped."""
+    document: dict[str, Any] = {
+        name: counters.get(name, 0) for name in ("opened", "slid", "raised", "pending", "contradicted", "ignored")
+    }
+    for group in ("ended", "suppressed"):
+        document[group] = {
+            name.partition(":")[2]: value for name, value in sorted(counters.items()) if name.startswith(f"{group}:")
+        }
+    closed = document["raised"] + sum(document["ended"].values()) + sum(document["suppressed"].values())
+    document["balanced"] = document["opened"] == closed + document["pending"]
+    return document
+
+
+def _page(items: list[dict[str, Any]], places: Sequence[tuple[Any, ...]], limit: int) -> dict[str, Any]:
+    """Cut a list that was read one item longer than asked for."""
+    more = len(items) > limit
+    return {"items": items[:limit], "next": cursor_text(places[limit - 1]) if more else None}
+
+
+def _outcome(row: RaiseRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "outcome": "raised" if row.raised else "suppressed",
+        "reason": row.reason or None,
+        "due_at": row.due_at,
+        "decided_at": row.decided_at,
+        "data": msgspec.json.decode(row.event)["data"] if row.event else None,
+    }
+
+
+def _wait(row: PendingWait, moment_id: str, moment: Moment | None) -> dict[str, Any]:
+    wait = _wait_of(row, moment_id)
+    due = row.due_at if wait is None or moment is None else due_of(moment, wait)
+    return {
+        "profile": {"idType": row.identity.id_type, "id": row.identity.profile},
+        "process": {"kind": row.identity.kind, "id": row.identity.process},
+        "opened_at": None if wait is None else wait.opened[0],
+        "last_activity_at": None if wait is None else wait.last[0],
+        "due_at": due,
+    }
+
+
+def _wait_of(row: PendingWait, moment_id: str) -> Wait | None:
+    """The wait of an index row; None for one that is about to be taken out of the index."""
+    track = row.process.tracks.get(moment_id)
+    return next((wait for wait in track.waits if wait.number == row.number), None) if track is not None else None
+
+
+def _contradiction(row: ContradictionRow) -> dict[str, Any]:
+    data = msgspec.json.decode(row.event)["data"] if row.event else {}
+    return {
+        "raise_id": row.raise_id,
+        "signal": {"source": row.source, "id": row.signal_id},
+        "time": row.time,
+        "received_at": row.received_at,
+        "profile": data.get("profile"),
+        "process": data.get("process"),
+    }

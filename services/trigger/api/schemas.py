@@ -1,0 +1,169 @@
+"""REST documents of trigger: what is asked and what is given, as marshmallow schemas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+
+from contracts.times import to_rfc3339
+from services.trigger.api.cursors import Cursor
+
+_MOST = 500
+
+
+class Instant(ma.fields.String):
+    """Microseconds inside, RFC 3339 outside."""
+
+    def _serialize(self, value: Any, *_context: Any, **_options: Any) -> str | None:
+        return None if value is None else to_rfc3339(value)
+
+
+def _instant(about: str, data_key: str | None = None, **options: Any) -> Instant:
+    metadata = {"description": about, "format": "date-time"}
+    return Instant(required=True, data_key=data_key, metadata=metadata, **options)
+
+
+def _counter(about: str) -> ma.fields.Integer:
+    return ma.fields.Integer(required=True, metadata={"description": about})
+
+
+def _reasons(about: str) -> ma.fields.Dict:
+    return ma.fields.Dict(
+        keys=ma.fields.String(), values=ma.fields.Integer(), required=True, metadata={"description": about}
+    )
+
+
+def _next() -> ma.fields.String:
+    about = "Hand it back as `cursor` for the next page; null at the end."
+    return ma.fields.String(required=True, allow_none=True, metadata={"description": about})
+
+
+class _PageQuerySchema(ma.Schema):
+    """Which part of a list is asked for."""
+
+    limit = ma.fields.Integer(
+        load_default=50,
+        validate=ma.validate.Range(1, _MOST),
+        metadata={"description": "Items of a page."},
+    )
+
+
+class EventsQuerySchema(_PageQuerySchema):
+    """Which outcomes are asked for."""
+
+    cursor = Cursor(tuple[int, str], load_default=None)
+    outcome = ma.fields.String(
+        load_default="raised",
+        validate=ma.validate.OneOf(["raised", "suppressed", "all"]),
+        metadata={"description": "Raised occurrences, suppressed ones, or both."},
+    )
+
+
+class WaitsQuerySchema(_PageQuerySchema):
+    """Which part of the pending waits is asked for."""
+
+    cursor = Cursor(tuple[int, bytes, int], load_default=None)
+
+
+class ContradictionsQuerySchema(_PageQuerySchema):
+    """Which part of the contradictions is asked for."""
+
+    cursor = Cursor(tuple[int, bytes, str, str], load_default=None)
+
+
+class ProfileSchema(ma.Schema):
+    """A customer."""
+
+    id_type = ma.fields.String(required=True, data_key="idType", attribute="idType", metadata={"examples": ["email"]})
+    id = ma.fields.String(required=True, metadata={"examples": ["ada@example.com"]})
+
+
+class ProcessSchema(ma.Schema):
+    """What the customer left unfinished."""
+
+    kind = ma.fields.String(required=True, metadata={"examples": ["cart"]})
+    id = ma.fields.String(required=True, metadata={"examples": ["c-42"]})
+
+
+class SignalReferenceSchema(ma.Schema):
+    """A signal by its source and id."""
+
+    source = ma.fields.String(required=True)
+    id = ma.fields.String(required=True)
+
+
+class EventSchema(ma.Schema):
+    """A decided occurrence."""
+
+    id = ma.fields.String(required=True, metadata={"description": "The raise's id: that of the published event."})
+    outcome = ma.fields.String(required=True, validate=ma.validate.OneOf(["raised", "suppressed"]))
+    reason = ma.fields.String(
+        required=True, allow_none=True, metadata={"description": "Why it was suppressed.", "examples": ["empty"]}
+    )
+    due_at = _instant("When the wait was due.", "dueAt")
+    decided_at = _instant("When it was decided.", "decidedAt")
+    data = ma.fields.Raw(
+        required=True,
+        allow_none=True,
+        metadata={
+            "type": ["object", "null"],
+            "description": "`data` of the event that journeys receive; null when it was suppressed.",
+        },
+    )
+
+
+class EventPageSchema(ma.Schema):
+    """Decided occurrences, the newest first."""
+
+    items = ma.fields.List(ma.fields.Nested(EventSchema), required=True)
+    next = _next()
+
+
+class LedgerSchema(ma.Schema):
+    """The ledger of a moment: opened = raised + ended + suppressed + pending, at every instant."""
+
+    opened = _counter("Waits that were opened.")
+    slid = _counter("Times that a wait's last activity moved.")
+    raised = _counter("Waits that came due and were raised.")
+    ended = _reasons("Waits that ended before they were due, by reason.")
+    suppressed = _reasons("Waits that were not raised, by reason.")
+    pending = _counter("Waits that are not decided.")
+    contradicted = _counter("Signals that came too late to prevent a raise.")
+    ignored = _counter("Signals older than what is kept of their process.")
+    balanced = ma.fields.Boolean(required=True, metadata={"description": "Whether the sum holds."})
+
+
+class WaitSchema(ma.Schema):
+    """A pending wait."""
+
+    profile = ma.fields.Nested(ProfileSchema, required=True)
+    process = ma.fields.Nested(ProcessSchema, required=True)
+    opened_at = _instant("First activity of the occurrence.", "openedAt", allow_none=True)
+    last_activity_at = _instant("Last activity so far.", "lastActivityAt", allow_none=True)
+    due_at = _instant("When it is due, if nothing more happens.", "dueAt")
+
+
+class WaitPageSchema(ma.Schema):
+    """Pending waits, about in the order of their dues. A wait that slides meanwhile may be shown again or left out."""
+
+    items = ma.fields.List(ma.fields.Nested(WaitSchema), required=True)
+    next = _next()
+
+
+class ContradictionSchema(ma.Schema):
+    """A signal that came after a raise it speaks against."""
+
+    raise_id = ma.fields.String(required=True, data_key="raiseId")
+    signal = ma.fields.Nested(SignalReferenceSchema, required=True)
+    time = _instant("When it happened.")
+    received_at = _instant("When it was received.", "receivedAt")
+    profile = ma.fields.Nested(ProfileSchema, required=True, allow_none=True)
+    process = ma.fields.Nested(ProcessSchema, required=True, allow_none=True)
+
+
+class ContradictionPageSchema(ma.Schema):
+    """Contradictions, the newest first."""
+
+    items = ma.fields.List(ma.fields.Nested(ContradictionSchema), required=True)
+    next = _next()

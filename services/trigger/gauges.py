@@ -1,0 +1,80 @@
+"""Metrics of the trigger, read from its database when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import structlog
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from contracts.times import SECOND
+from services.trigger.store import reading
+from services.trigger.store.records import newest_worker, next_due
+from services.trigger.store.rows import Rows
+from shared.clock import Clock
+from shared.store import STORE_FAULTS, connected
+
+_log = structlog.get_logger("trigger.gauges")
+
+
+class TriggerGauges(Collector):
+    """Collected at each scrape; while the database is away there is only `moments_trigger_database_up 0`."""
+
+    def __init__(self, rows: Rows, clock: Clock) -> None:
+        self._rows = rows
+        self._clock = clock
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not ask the database."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of this instant."""
+        try:
+            with connected(self._rows.database):
+                found = list(self._read(self._rows))
+        except STORE_FAULTS as error:
+            _log.warning("gauges.unreadable", error=type(error).__name__)
+            found = []
+        yield _gauge("moments_trigger_database_up", "Whether the database answers.", float(bool(found)))
+        yield from found
+
+    def _read(self, rows: Rows) -> Iterator[Metric]:
+        now = self._clock.now()
+        yield from _ledger(reading.ledgers(rows))
+        overdue = now - min(next_due(rows, reading.partition_numbers(rows)).values(), default=now)
+        yield _gauge(
+            "moments_oldest_overdue_wait_seconds",
+            "How long the earliest entry of the due index is past; 0 when none is.",
+            max(0, overdue) / SECOND,
+        )
+        yield _gauge(
+            "moments_trigger_outbox_waiting",
+            "Messages that the broker has not confirmed.",
+            reading.unsent_messages(rows),
+        )
+        seen = newest_worker(rows)
+        if seen is not None:
+            yield _gauge("moments_trigger_worker_seen_seconds", "Time since a worker was seen.", (now - seen) / SECOND)
+
+
+def _gauge(name: str, about: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, about, value=value)
+
+
+def _ledger(ledgers: dict[str, dict[str, int]]) -> Iterator[Metric]:
+    """`moments_waits_pending{moment}` and `moments_ledger_total{moment,counter,reason}`."""
+    pending = GaugeMetricFamily("moments_waits_pending", "Waits that are not decided.", labels=("moment",))
+    counters = CounterMetricFamily(
+        "moments_ledger", "What became of waits, by counter and reason.", labels=("moment", "counter", "reason")
+    )
+    for moment, counts in sorted(ledgers.items()):
+        for name, value in sorted(counts.items()):
+            if name != "pending":
+                counter, _, reason = name.partition(":")
+                counters.add_metric((moment, counter, reason), value)
+        pending.add_metric((moment,), counts.get("pending", 0))
+    yield pending
+    yield counters

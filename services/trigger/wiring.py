@@ -1,0 +1,84 @@
+"""Trigger's HTTP side put together: its database, read only, and the Flask application."""
+
+from __future__ import annotations
+
+import atexit
+
+import structlog
+from flask import Flask
+from prometheus_client import REGISTRY
+
+from contracts.templates import templates
+from contracts.times import SECOND
+from services.trigger.api.readings import Readings
+from services.trigger.api.views import EXTENSION, blueprint
+from services.trigger.gauges import TriggerGauges
+from services.trigger.store.migrations import MIGRATIONS
+from services.trigger.store.records import newest_worker
+from services.trigger.store.rows import Rows
+from shared.clock import Clock, SystemClock
+from shared.http import NotReady, create_service
+from shared.settings import Settings
+from shared.store import STORE_FAULTS, close_database, connected, migrate, open_database
+
+WORKER_AWAY = 15 * SECOND
+"""A worker that was not seen for that long counts as away."""
+
+_log = structlog.get_logger("trigger")
+
+
+class Trigger:
+    """The service's HTTP side; the worker is another process and shares nothing with it but the database."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._clock = clock
+        self._database = open_database(settings.trigger_database_url, schema="moments_trigger")
+        self._rows = Rows(self._database)
+        self._migrated = False
+        self._gauges = TriggerGauges(self._rows, clock)
+        self.app = create_service(
+            "trigger",
+            settings,
+            title="Moments: trigger",
+            description="What became of the waits of moments. Lists are paged by `cursor`.",
+            blueprints=(blueprint,),
+            checks={"database": self._check_database, "worker": self._check_worker},
+        )
+        self.app.extensions[EXTENSION] = Readings(self._rows, templates())
+
+    def start(self) -> None:
+        """Bring the database up to date, if it answers, and show metrics."""
+        try:
+            self._check_database()
+        except STORE_FAULTS as error:
+            _log.warning("trigger.database_away", error=type(error).__name__)
+        REGISTRY.register(self._gauges)
+
+    def close(self) -> None:
+        """Give everything back."""
+        REGISTRY.unregister(self._gauges)
+        close_database(self._database)
+
+    def _check_database(self) -> None:
+        if not self._migrated:
+            migrate(self._database, MIGRATIONS)
+            self._migrated = True
+        with connected(self._database):
+            self._rows.execute("SELECT 1 FROM migrations LIMIT 1")
+
+    def _check_worker(self) -> None:
+        with connected(self._database):
+            seen = newest_worker(self._rows)
+        if seen is None:
+            raise NotReady("no worker was seen yet")
+        away = self._clock.now() - seen
+        if away > WORKER_AWAY:
+            raise NotReady(f"no worker was seen for {away // SECOND} s")
+
+
+def create_app(settings: Settings, clock: Clock | None = None) -> Flask:
+    """The running service of this process."""
+    trigger = Trigger(settings, clock or SystemClock())
+    trigger.start()
+    atexit.register(trigger.close)
+    return trigger.app
