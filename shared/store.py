@@ -153,6 +153,7 @@ def _postgresql(url: str, schema: str) -> peewee.Database:
     given = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
     given["options"] = f"{given.get('options', '')} -c search_path={schema} -c timezone=UTC".strip()
     given.setdefault("connect_timeout", 5)
+    given.setdefault("client_encoding", "utf8")
     database: peewee.Database = PooledPostgresqlDatabase(
         given.pop("dbname", "moments"),
         prefer_psycopg3=True,
