@@ -104,7 +104,7 @@ def admit_key(directory: Directory, key_header: str | None, origin: str | None, 
     alive = [(listener, key) for listener, key in matching if key.expires_at is None or now < key.expires_at]
     if not alive:
         return Refusal(401, "expired_key", "the key has been replaced by a newer one")
-    listener, key = next((pair for pair in alive if pair[1].enabled), alive[0])
+    listener, key = alive[0]
     if not key.enabled:
         return Refusal(403, "disabled_key", "the key is disabled")
     if key.type == "web" and not origin_allowed(listener.domains, origin):
@@ -128,11 +128,11 @@ def admit_kind(admitted: Admitted, kind: SignalKind) -> Refusal | None:
 
 
 def admit_site(admitted: Admitted, site: str | None) -> Refusal | None:
-    """403 for a normalised site outside the domains; app and server signals are free where there are no domains."""
+    """403 for a normalised site outside the domains; where there are none (then no web key fits) any will do."""
     if site is None:
         return None
     domains = admitted.listener.domains
-    if domain_allows(domains, site) or (not domains and admitted.touchpoint != "web"):
+    if domain_allows(domains, site) or not domains:
         return None
     return Refusal(403, "foreign_site", "the site is not a domain of the audience configuration")
 
