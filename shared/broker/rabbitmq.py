@@ -48,6 +48,7 @@ _LINGER = 0.020
 _QUIET = 0.005
 _FLUSH = 5.0
 _WRITE = 100
+_CONFIRM_WAIT = 8.0
 
 
 def _parameters(url: str) -> pika.URLParameters:
@@ -129,6 +130,7 @@ class RabbitMQPublisher:
         self._loop: IOLoop | None = None
         self._waiting: deque[_Entry] = deque()
         self._pending: dict[int, _Entry] = {}
+        self._written: deque[tuple[int, float]] = deque()
         self._woken = False
         self._refusal: str | None = None
         self._closing = False
@@ -238,13 +240,30 @@ class RabbitMQPublisher:
         self._channel = channel
         self._encoder = PublishEncoder(channel.channel_number, self._connection.params.frame_max)
         self._tag, self._lowest = 0, 1
+        self._written.clear()
         self._backoff = _BACKOFF[0]
         self._down_since = 0.0
         if not self._closing:
             self._refusal = None
         self._opened.set()
         _log.info("broker_connected", role="publisher")
+        self._watch(channel)
         self._flush()
+
+    def _watch(self, channel: Channel) -> None:
+        """Give up a connection on which a confirm does not come.
+
+        A quorum queue that has no leader yet, as just after the start of a node, may lose a publish silently.
+        """
+        if channel is not self._channel or self._loop is None:
+            return
+        oldest = next(iter(self._pending), self._tag + 1)
+        while self._written and self._written[0][0] < oldest:
+            self._written.popleft()
+        if self._written and time.monotonic() > self._written[0][1] + _CONFIRM_WAIT:
+            self._connection._terminate_stream(StreamLostError(f"no confirm in {_CONFIRM_WAIT:.0f} s"))
+        else:
+            self._loop.call_later(1.0, lambda: self._watch(channel))
 
     def _flush(self) -> None:
         self._woken = False
@@ -258,13 +277,14 @@ class RabbitMQPublisher:
                 entry = waiting.popleft()
                 try:
                     parts.append(self._encoder.encode(entry[0]))
-                except ValueError as error:
-                    entry[1].set_exception(error)
+                except Exception as error:  # whatever is wrong with it, its future must end and its neighbours go on
+                    entry[1].set_exception(ValueError(f"not a message: {error}"))
                     continue
                 self._tag += 1
                 pending[self._tag] = entry
             if parts:
                 self._connection._adapter_emit_data(b"".join(parts))
+                self._written.append((self._tag, time.monotonic()))
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
@@ -366,10 +386,10 @@ class RabbitMQPublisher:
         if (self._waiting or self._pending) and time.monotonic() < deadline:
             if self._loop is not None:
                 self._loop.call_later(0.01, lambda: self._finish(deadline))
-        elif self._connection is not None and self._connection.is_open:
-            self._connection.close()
-        else:
+        elif self._connection is None:
             self._stop()
+        elif not (self._connection.is_closing or self._connection.is_closed):
+            self._connection.close()
 
     def _stop(self) -> None:
         if self._loop is not None:
@@ -494,10 +514,10 @@ class RabbitMQConsumer:
     def _end_stream(self) -> None:
         """Drops the TCP stream; pika has no public word for that. `_gone` follows."""
         self._mark_lost("it was dropped")
-        if self._channel is not None and self._connection.is_open:
+        if self._connection.is_open:
             self._connection._terminate_stream(StreamLostError("it was dropped"))
-        else:
-            self._loop.stop()
+        elif not (self._connection.is_closing or self._connection.is_closed):
+            self._connection.close()
 
     def _on_channel_closed(self, error: Exception) -> None:
         self._mark_lost(str(error))

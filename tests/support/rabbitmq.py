@@ -99,7 +99,8 @@ class RabbitMQNode:
         self._mapper = None
 
     def kill(self) -> None:
-        """SIGKILL the node and the processes it started."""
+        """SIGKILL the node and the processes it started. Vhosts not handed out yet may not survive that."""
+        self._vhosts.clear()
         self._end_session()
         if self._server is not None:
             self._server.wait()
