@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from contracts.configurations import KeyState
+from contracts.signals import ProfileReference, Reference, SignalData, encode_signal
+from contracts.times import to_datetime
 from contracts.topology import (
     CONFIGURATION,
     DEAD_LETTERS,
@@ -18,12 +20,15 @@ from contracts.topology import (
     STATE_CONFIGURATION,
     moments_topology,
     partition_queue,
+    state_queue,
 )
+from services.ingestion.duties import FollowConfigurations, ReplayLost
+from services.ingestion.leadership import Leadership
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.refusals import Refusal
 from services.ingestion.store import MOST_REFUSALS, SCHEMA, IngestionStore, RefusedRow
 from services.ingestion.wiring import Ingestion
-from shared.broker import Message, connect_broker
+from shared.broker import BrokerError, Message, UnknownQueue, connect_broker
 from shared.clock import ManualClock, SystemClock, stopwatch
 from shared.store import open_database
 from tests.support.ingestion import (
@@ -249,3 +254,59 @@ def test_lost_signals_make_the_service_unready(tmp_path: Path) -> None:
     wait_until(lambda: follower.app.test_client().get("/readyz").status_code == 200)
     follower.close()
     ingestion.close()
+
+
+def test_lost_signals_stay_until_their_replay_is_confirmed(tmp_path: Path) -> None:
+    topology = moments_topology(1)
+    broker = connect_broker(f"embedded://{tmp_path}/broker.db", SystemClock())
+    away = connect_broker("amqp://guest:guest@127.0.0.1:1/", SystemClock())
+    broker.declare(topology)
+    publisher, absent = broker.publisher(topology), away.publisher(topology)
+    publisher.publish(Message(exchange=LOST, routing_key="", body=accepted_signal(), message_id="s1")).result(10)
+    leadership = Leadership(tmp_path / "lock")
+
+    with pytest.raises((BrokerError, TimeoutError)):
+        ReplayLost(leadership, broker, absent, topology, 1).step()
+    assert broker.depth(LOST) == 1
+
+    ReplayLost(leadership, broker, publisher, topology, 1).step()
+    assert (broker.depth(LOST), broker.depth(partition_queue(0))) == (0, 1)
+    leadership.release()
+    broker.close()
+    away.close()
+
+
+def accepted_signal() -> bytes:
+    """The body of an accepted signal."""
+    data = SignalData(
+        signal="page/view",
+        audience_configuration=Reference("c1"),
+        audience=Reference("a1"),
+        profile=ProfileReference("email", "ada@example.com"),
+        received_at=to_datetime(0),
+        touchpoint="web",
+    )
+    return encode_signal(id="s1", source="pk_1", time=0, data=data)
+
+
+def test_only_the_leader_follows_and_no_answer_is_not_an_empty_one(tmp_path: Path, store: IngestionStore) -> None:
+    topology = moments_topology(1)
+    broker = connect_broker(f"embedded://{tmp_path}/broker.db", SystemClock())
+    broker.declare(topology)
+    publisher = broker.publisher(topology)
+    leader, other = Leadership(tmp_path / "lock"), Leadership(tmp_path / "lock")
+    assert leader.held()
+
+    idle = FollowConfigurations(other, broker, publisher, topology, store)
+    assert idle.step() > 0
+    with pytest.raises(UnknownQueue):
+        broker.depth(state_queue("ingestion"))
+
+    active = FollowConfigurations(leader, broker, publisher, topology, store)
+    for _ in range(6):
+        active.step()
+    assert broker.depth(SNAPSHOT_REQUESTS) == 1
+    assert store.revision() == 0
+    active.stop()
+    leader.release()
+    broker.close()

@@ -129,6 +129,17 @@ def test_one_signal_or_none_may_be_sent_to_the_batch_endpoint(embedded: Ingestio
     assert statuses(send(embedded, [])) == []
 
 
+def test_the_faults_of_many_bad_signals_are_listed_up_to_a_bound(embedded: Ingestion) -> None:
+    bad = signal("s", email="no", items=[{"price": -1}] * 10)
+
+    results = send(embedded, [bad] * 1000).get_json()["results"]  # type: ignore[index]
+
+    assert {result["status"] for result in results} == {422}
+    assert len(results[0]["errors"]) == 21
+    assert 1000 <= sum(len(result.get("errors", ())) for result in results) < 1021
+    assert "e-mail" in results[-1]["reason"]
+
+
 def test_gzip_bodies_are_read_and_bombs_are_refused(embedded: Ingestion) -> None:
     headers = {"Content-Encoding": "gzip"}
 
