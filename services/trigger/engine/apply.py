@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -141,8 +142,7 @@ def _derive_moment(
     track = _track(process, process_key, moment, effects)
     barred: set[Key] = set()
     while True:
-        walk = begin_walk(process, track, moment)
-        walk.barred = barred
+        walk = begin_walk(process, track, moment, barred)
         for step in steps:
             walk.step(*step)
         matching = Matching(walk)
@@ -168,18 +168,18 @@ def read_roles(
     return steps
 
 
-def begin_walk(process: Process, track: Track, moment: Moment) -> Walk:
-    """A walk that starts where the snapshot ends, without what has been decided since."""
+def begin_walk(process: Process, track: Track, moment: Moment, barred: Set[Key] = frozenset()) -> Walk:
+    """A walk that starts where the snapshot ends, without what has been decided since or must not open."""
     waits: list[Wait] = []
     current: Wait | None = None
     if process.snapshot is not None and moment.id in process.snapshot.occurrences:
         run, kept, open_ended = process.snapshot.occurrences[moment.id]
         if run == moment.run:
-            decided = {d.opened for d in track.decided}
-            waits = [copy_wait(wait) for wait in kept if wait.opened not in decided]
+            gone = {decided.opened for decided in track.decided} | barred
+            waits = [copy_wait(wait) for wait in kept if wait.opened not in gone]
             if open_ended and waits and kept[-1].opened == waits[-1].opened:
                 current = waits[-1]
-    return Walk(moment, track, waits, current, track.waits)
+    return Walk(moment, track, waits, current, track.waits, barred)
 
 
 def fold_quantities(quantities: dict[str, int], signal: Signal) -> tuple[bool, bool]:

@@ -6,7 +6,7 @@ from contracts.processes import empty_content
 from services.trigger.engine.apply import LATEST, Entry, Rules, Step, begin_walk, read_roles
 from services.trigger.engine.decide import copy_content
 from services.trigger.engine.moment import Moment
-from services.trigger.engine.state import Process, Snapshot, Track
+from services.trigger.engine.state import Process, Snapshot, Track, Wait
 from services.trigger.engine.waits import copy_wait
 from services.trigger.engine.walk import Walk
 
@@ -47,8 +47,9 @@ def compact(process: Process, kind: str, history: list[Entry], rules: Rules) -> 
         },
     )
     process.entries = [(entry.signal.time, entry.sequence) for entry in kept]
-    for track in process.tracks.values():
-        _prune(track, until[0])
+    for moment_id, track in process.tracks.items():
+        _, waits, _ = process.snapshot.occurrences.get(moment_id, (0, [], False))
+        _prune(track, until[0], waits)
     return kept
 
 
@@ -59,8 +60,15 @@ def _walk_over(process: Process, moment: Moment, steps: list[Step]) -> Walk:
     return walk
 
 
-def _prune(track: Track, until: int) -> None:
-    """Forget what no signal within the latest ones can touch; the newest raise stays, to count views since."""
+def _prune(track: Track, until: int, kept: list[Wait]) -> None:
+    """Forget what no signal within the latest ones can touch; the newest raise stays, to count views since.
+
+    An ended wait stays known while its occurrence is in the snapshot: an ender after it ends it in every walk.
+    """
     newest = max((decided.due for decided in track.decided if decided.raised), default=None)
-    track.ended = [ended for ended in track.ended if ended.last[0] >= until]
+    track.ended = [
+        ended
+        for ended in track.ended
+        if ended.last[0] >= until or any(wait.opened <= ended.last and ended.opened <= wait.last for wait in kept)
+    ]
     track.decided = [d for d in track.decided if d.due >= until or (d.raised and d.due == newest)]

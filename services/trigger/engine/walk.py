@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from contracts.signals import Key, Signal
 from services.trigger.engine.gate import Role
 from services.trigger.engine.moment import Moment
@@ -20,14 +22,20 @@ class Walk:
     __slots__ = ("barred", "current", "ended", "moment", "opened", "slid", "stored", "track", "waits")
 
     def __init__(
-        self, moment: Moment, track: Track, waits: list[Wait], current: Wait | None, stored: list[Wait] | None
+        self,
+        moment: Moment,
+        track: Track,
+        waits: list[Wait],
+        current: Wait | None,
+        stored: list[Wait] | None,
+        barred: Set[Key] = frozenset(),
     ):
         self.moment = moment
         self.track = track
         self.waits = waits
         self.current = current
         self.stored = stored
-        self.barred: set[Key] = set()
+        self.barred = barred
         self.opened: list[Wait] = []
         self.slid: list[Wait] = []
         self.ended: list[tuple[Wait, str]] = []
