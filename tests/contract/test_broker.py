@@ -288,6 +288,20 @@ def test_a_message_without_a_queue_is_unroutable_unless_optional(broker: Broker)
     assert [delivery.message_id for delivery in drain(broker, QUEUE)] == ["a.b"]
 
 
+def test_hidden_copies_count_as_routes_for_mandatory(broker: Broker) -> None:
+    """A queue for any of the keys is enough; none at all is a basic.return, also with a BCC header."""
+    broker.declare(Topology((Exchange("e", "direct"),), (SINGLE,), (Binding("e", QUEUE, "bound"),)))
+
+    def outcome(key: str, hidden: str) -> BaseException | None:
+        message = Message(exchange="e", routing_key=key, body=b"", message_id="1", hidden_copies=(hidden,))
+        return broker.publisher().publish(message).exception(10)
+
+    assert outcome("bound", "free") is None
+    assert outcome("free", "bound") is None
+    assert isinstance(outcome("free", "free"), Unroutable)
+    assert broker.depth(QUEUE) == 2
+
+
 def test_an_unknown_exchange_is_unroutable_and_the_publisher_goes_on(broker: Broker) -> None:
     """RabbitMQ closes the channel with 404; the publisher comes back with a new connection."""
     broker.declare_queue(SINGLE, [])

@@ -6,6 +6,8 @@ Each prints one line per event, flushed, so that a test can act on what has real
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +73,15 @@ def fork(url: str, queue: str) -> None:
         _say("done")
 
 
+def overfill(url: str, queue: str) -> None:
+    """Publish what does not fit on the disk, for which a limit on the size of files stands; prints what came of it."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    message = Message(exchange="", routing_key=queue, body=b"x" * 1_000_000, message_id="too large")
+    error = connect_broker(url, SystemClock()).publisher().publish(message).exception(30)
+    _say(type(error).__name__)
+
+
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    {"hold": hold, "publish": publish, "fork": fork}[sys.argv[1]](*sys.argv[2:])
+    {"hold": hold, "publish": publish, "fork": fork, "overfill": overfill}[sys.argv[1]](*sys.argv[2:])
