@@ -18,9 +18,10 @@ from contracts.times import SECOND
 from services.cli import demo
 from services.cli.failures import Conflict, Failed
 from services.cli.options import ROOT, data_option, environment, settings_from
+from services.cli.preflight import check_ports, reach_servers
 from services.cli.rest import Client, NoAnswer, administration
 from services.cli.serve import SERVICES, command_of, environment_of, port_of, url_of
-from services.cli.supervisor import Program, Supervisor, Wake, ports_taken, tail
+from services.cli.supervisor import Program, Supervisor, Wake, tail
 from shared.clock import Clock, SystemClock
 from shared.settings import Settings
 
@@ -28,7 +29,6 @@ LOCK = "up.lock"
 _MOST_CRASHES_AT_START = 4
 _LONGEST_START = 120 * SECOND
 _AGREEMENTS = 4
-_PORTS_FREED_WITHIN = 3 * SECOND
 
 
 @contextmanager
@@ -68,17 +68,6 @@ def _held_by(lock: str, folder: Path) -> str:
         f"Moments already runs on the data folder {folder}{process}{where}. "
         "Stop it first, or give this one another folder and ports: --data FOLDER --port-base PORT."
     )
-
-
-def check_ports(host: str, port_base: int, clock: Clock, wake: Wake) -> None:
-    """Raise Conflict when a port is taken. One that is being given up, after a hard end, is waited for briefly."""
-    ports = {port: name for name in SERVICES if (port := port_of(name, port_base)) is not None}
-    until = clock.now() + _PORTS_FREED_WITHIN
-    while taken := ports_taken(host, tuple(ports)):
-        if clock.now() >= until or wake.stops:
-            lines = [f"Port {port} for {ports[port]} cannot be used on {host}: {why}." for port, why in taken.items()]
-            raise Conflict(" ".join([*lines, "Choose other ports with --port-base PORT, or another --host."]))
-        wake.wait(0.2)
 
 
 @dataclass(slots=True)
@@ -151,7 +140,7 @@ class House:
             if self.clock.now() >= tell_at:
                 say(f"Still waiting. {readiness.missing()}")
                 tell_at += 10 * SECOND
-            self.wake.wait(0.1)
+            self.wake.wait(0.25)
 
     def _watch_the_start(self) -> None:
         for crash in self.supervisor.look_after():
@@ -190,7 +179,7 @@ def up(host: str | None, port_base: int | None, with_demo: bool, data: str | Non
 
     \b
     Exit codes: 0 stopped by Ctrl-C or SIGTERM · 1 a service does not start · 2 wrong arguments ·
-    4 already running on this data folder, or a port is taken
+    3 RabbitMQ or PostgreSQL does not answer · 4 already running on this data folder, or a port is taken
     """
     changes = {"MOMENTS_HOST": host, "MOMENTS_PORT_BASE": port_base and str(port_base)}
     environ = environment(data, **{key: value for key, value in changes.items() if value})
@@ -199,6 +188,7 @@ def up(host: str | None, port_base: int | None, with_demo: bool, data: str | Non
     with Wake() as wake, sole_user_of(folder) as note:
         settings = settings_from(environ)
         check_ports(settings.host, settings.port_base, clock, wake)
+        reach_servers(settings, clock, wake, say)
         environ.update(PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1")
         supervisor = Supervisor(clock, say)
         house = House(settings, folder, environ, clock, wake, supervisor)
