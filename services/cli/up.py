@@ -189,6 +189,8 @@ def up(host: str | None, port_base: int | None, with_demo: bool, data: str | Non
         settings = settings_from(environ)
         check_ports(settings.host, settings.port_base, clock, wake)
         reach_servers(settings, clock, wake, say)
+        if wake.stops:
+            return
         environ.update(PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1")
         supervisor = Supervisor(clock, say)
         house = House(settings, folder, environ, clock, wake, supervisor)
