@@ -61,7 +61,11 @@ def open_config_database(settings: Settings) -> peewee.Database:
 
 def migrate_store(settings: Settings) -> list[str]:
     """Bring config's database to this version; returns the names of the steps that were run."""
-    return [step.name for step in migrate(open_config_database(settings), MIGRATIONS)]
+    database = open_config_database(settings)
+    try:
+        return [step.name for step in migrate(database, MIGRATIONS)]
+    finally:
+        close_database(database)
 
 
 class ConfigStore:
