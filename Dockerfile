@@ -1,5 +1,5 @@
-# One image for every service; the command says which: `serve config`, `serve ingestion`, `serve trigger`,
-# `serve trigger-worker`, or `up` for all of them in one container.
+# One image for every service; the command says which: `serve config`, `serve ingestion`, `serve trigger`
+# (or its two programs alone: `serve trigger-rest`, `serve trigger-worker`), or `up` for all of them in one container.
 FROM python:3.11-slim-bookworm
 
 ENV PYTHONDONTWRITEBYTECODE=1 \

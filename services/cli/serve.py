@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
 
 from services.cli.failures import Failed, Unreachable
-from services.cli.options import ROOT, data_option, environment, settings_from
+from services.cli.options import ROOT, data_option, environment, settings_from, warn
 from services.cli.rest import Client, NoAnswer
+from services.cli.supervisor import Program, Supervisor, Wake
+from shared.clock import SystemClock
 from shared.settings import Settings
 
 
@@ -71,15 +73,19 @@ def environment_of(service: str, settings: Settings, environ: Mapping[str, str])
     return {**environ, **more}
 
 
+TRIGGER_REST = "trigger-rest"
+
+
 @click.command()
-@click.argument("service", type=click.Choice(list(SERVICES)))
+@click.argument("service", type=click.Choice(["config", "ingestion", "trigger", TRIGGER_REST, "trigger-worker"]))
 @click.option("--host", metavar="HOST", help="Listen on this address. [default: $MOMENTS_HOST, else 127.0.0.1]")
 @click.option("--port-base", type=click.IntRange(1, 65533), metavar="PORT", help="config's port; the others follow.")
 @data_option
 def serve(service: str, host: str | None, port_base: int | None, data: str | None) -> None:
     """Run one service in the foreground, as a container or systemd does.
 
-    config, ingestion and trigger listen on port base, +1 and +2 (8081 to 8083); trigger-worker has no port.
+    config, ingestion and trigger listen on port base, +1 and +2 (8081 to 8083). trigger is two programs, the worker
+    and its REST API; trigger-rest and trigger-worker run one of them alone.
     """
     environ = environment(data)
     if host:
@@ -87,9 +93,29 @@ def serve(service: str, host: str | None, port_base: int | None, data: str | Non
     if port_base:
         environ["MOMENTS_PORT_BASE"] = str(port_base)
     settings = settings_from(environ)
-    command = command_of(service, settings)
     os.chdir(ROOT)
-    os.execve(command[0], command, environment_of(service, settings, environ))  # noqa: S606 - there is no shell
+    if service == "trigger":
+        _serve_together(("trigger-worker", "trigger"), settings, environ)
+        return
+    program = "trigger" if service == TRIGGER_REST else service
+    command = command_of(program, settings)
+    os.execve(command[0], command, environment_of(program, settings, environ))  # noqa: S606 - there is no shell
+
+
+def _serve_together(names: Sequence[str], settings: Settings, environ: Mapping[str, str]) -> None:
+    """Run several programs in the foreground until a stop signal; one that crashes is started again."""
+    clock = SystemClock()
+    supervisor = Supervisor(clock, warn)
+    with Wake() as wake:
+        try:
+            for name in names:
+                more = environment_of(name, settings, environ)
+                supervisor.add(
+                    Program(name=name, command=command_of(name, settings), environment=more, folder=ROOT, log=None)
+                )
+            supervisor.run(wake)
+        finally:
+            supervisor.stop(wake)
 
 
 @click.command(hidden=True)

@@ -117,9 +117,12 @@ class Supervisor:
                 shorten(child.program.log)
         return crashes
 
-    def next_start(self) -> int | None:
-        """When (µs) the next crashed child is started again, if one waits."""
-        return min((child.start_at for child in self.children.values() if child.process is None), default=None)
+    def run(self, wake: Wake) -> None:
+        """Look after the children until a stop signal."""
+        while not wake.stops:
+            self.look_after()
+            start = min((child.start_at for child in self.children.values() if child.process is None), default=None)
+            wake.wait(5.0 if start is None else max(0.0, min(5.0, (start - self.clock.now()) / SECOND)))
 
     def pid(self, name: str) -> int | None:
         """The process of a child, while it runs."""

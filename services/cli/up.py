@@ -153,13 +153,6 @@ class House:
         """Where the services log."""
         return self.folder / "logs"
 
-    def look_after(self) -> None:
-        """Keep everything running until a stop signal."""
-        while not self.wake.stops:
-            self.supervisor.look_after()
-            start = self.supervisor.next_start()
-            self.wake.wait(5.0 if start is None else max(0.0, min(5.0, (start - self.clock.now()) / SECOND)))
-
 
 @click.command()
 @click.option("--host", metavar="HOST", help="Listen on this address. [default: $MOMENTS_HOST, else 127.0.0.1]")
@@ -202,7 +195,7 @@ def up(host: str | None, port_base: int | None, with_demo: bool, data: str | Non
                 _announce(house)
             if with_demo and not wake.stops:
                 _start_demo(house)
-            house.look_after()
+            supervisor.run(wake)
             say("Stopping.")
         finally:
             supervisor.stop(wake)

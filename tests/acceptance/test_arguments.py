@@ -18,7 +18,7 @@ from tests.acceptance.program import Up, free_port_base, run
         (["up", "--port-base", "x"], "--port-base"),
         (["up", "--port-base", "65535"], "65533"),
         (["up", "now"], "now"),
-        (["serve"], "config|ingestion|trigger|trigger-worker"),
+        (["serve"], "config|ingestion|trigger|"),
         (["serve", "all"], "all"),
         (["send"], "FILE"),
         (["watch", "--type", "cart"], "cart_abandon"),
