@@ -70,9 +70,12 @@ class Loop:
         """Start the thread; only after the process has forked."""
         self._thread.start()
 
-    def close(self) -> None:
-        """End the thread, after its present step."""
+    def end(self) -> None:
+        """Tell the thread to end after its present step."""
         self._end.set()
+
+    def join(self) -> None:
+        """Wait for the end."""
         self._thread.join(timeout=_CONFIRMED_WITHIN + 1)
 
     def _run(self) -> None:
@@ -94,7 +97,7 @@ class RefreshKeys:
 
     name = "refresh-keys"
 
-    def __init__(self, keys: Keys, every: float = 0.2) -> None:
+    def __init__(self, keys: Keys, every: float = 0.1) -> None:
         self._keys = keys
         self._every = every
 

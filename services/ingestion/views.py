@@ -29,6 +29,7 @@ PUBLIC: Mapping[str, str] = {
     "/v1/signals/<path:kind>": "says only that a kind of signal is unknown",
     **{f"/v1/signals/{kind.name}": "authenticated by the keys of an audience configuration" for kind in KINDS},
 }
+_PROBLEM_TYPE = "urn:moments:problem:"
 _ALLOWED_HEADERS = "Content-Type, X-Api-Key, Content-Encoding, Traceparent"
 _PREFLIGHT_SECONDS = "7200"
 
@@ -51,6 +52,15 @@ class ResultsSchema(ma.Schema):
     """The results in the order of the signals sent."""
 
     results = ma.fields.List(ma.fields.Nested(ResultSchema), required=True)
+
+
+class SignalProblemSchema(ProblemSchema):
+    """A problem document (RFC 9457) of the signal endpoints."""
+
+    code = ma.fields.String(metadata={"description": "Why, for machines.", "examples": ["unknown_key"]})
+    results = ma.fields.List(
+        ma.fields.Nested(ResultSchema), metadata={"description": "On 503 to a batch: the result of every signal."}
+    )
 
 
 class _Refused(Exception):
@@ -159,7 +169,8 @@ def _refuse(gate: Gate, refusal: Refusal, kind: str) -> Response:
 
 def _problem(refusal: Refusal) -> Response:
     headers = {"Retry-After": RETRY_AFTER} if refusal.status == 503 else {}
-    return problem(refusal.status, refusal.reason, faults=refusal.faults, headers=headers, code=refusal.code)
+    kind = _PROBLEM_TYPE + refusal.code.replace("_", "-")
+    return problem(refusal.status, refusal.reason, type=kind, faults=refusal.faults, headers=headers, code=refusal.code)
 
 
 def _answer(results: Sequence[Result]) -> Response:
@@ -168,7 +179,9 @@ def _answer(results: Sequence[Result]) -> Response:
     again = sum(result.status == 503 for result in results)
     headers = {"Retry-After": RETRY_AFTER} if again else {}
     if again and again == len(results):
-        return problem(503, "no signal could be stored now; send them again", headers=headers, results=documents)
+        detail = "no signal could be stored now; send them again"
+        kind = f"{_PROBLEM_TYPE}unavailable"
+        return problem(503, detail, type=kind, headers=headers, code="unavailable", results=documents)
     return Response(msgspec.json.encode({"results": documents}), 200, headers=headers, content_type="application/json")
 
 
@@ -179,7 +192,8 @@ def set_up_cors(app: Flask, keys: Keys) -> None:
         if request.method != "OPTIONS":
             return None
         response = Response(status=204)
-        response.headers["Allow"] = "POST, OPTIONS"
+        if request.url_rule is not None:
+            response.headers["Allow"] = ", ".join(sorted(request.url_rule.methods or ()))
         origin = request.headers.get("Origin")
         if origin is not None and origin_allowed(keys.directory.domains, origin):
             response.headers["Access-Control-Allow-Origin"] = origin
@@ -237,7 +251,9 @@ def _describe_unknown(blueprint: Blueprint) -> Callable[[Any], Any]:
     def decorate(view: Any) -> Any:
         text = "The catalogue has no such kind of signal"
         view = blueprint.doc(security=[])(view)
-        view = blueprint.alt_response(404, schema=ProblemSchema, content_type=CONTENT_TYPE, description=text)(view)
+        view = blueprint.alt_response(404, schema=SignalProblemSchema, content_type=CONTENT_TYPE, description=text)(
+            view
+        )
         return blueprint.route("/v1/signals/<path:kind>", methods=["POST"])(view)
 
     return decorate
@@ -246,9 +262,9 @@ def _describe_unknown(blueprint: Blueprint) -> Callable[[Any], Any]:
 def _answers(blueprint: Blueprint, refusals: Mapping[int, str]) -> Callable[[Any], Any]:
     def decorate(view: Any) -> Any:
         for status, text in refusals.items():
-            view = blueprint.alt_response(status, schema=ProblemSchema, content_type=CONTENT_TYPE, description=text)(
-                view
-            )
+            view = blueprint.alt_response(
+                status, schema=SignalProblemSchema, content_type=CONTENT_TYPE, description=text
+            )(view)
         return blueprint.response(200, ResultsSchema, description="Stored, or a result for every signal")(view)
 
     return decorate

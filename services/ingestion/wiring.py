@@ -44,7 +44,9 @@ class Ingestion:
     def close(self) -> None:
         """End the loops, flush the publisher, let another process lead."""
         for loop in self.loops:
-            loop.close()
+            loop.end()
+        for loop in self.loops:
+            loop.join()
         self.publisher.close()
         self.broker.close()
         self.leadership.release()
