@@ -113,5 +113,3 @@ def test_a_signal_older_than_the_latest_256_is_ignored_and_counted() -> None:
     assert "ignored" not in kept.counts
     assert kept.opened == 2
     assert kept.raises[0][-1] == {"x": 300 - 45}
-
-

@@ -1,0 +1,98 @@
+"""No crash, redelivery, restart or clock step loses or doubles a raise (DOMAIN §6.5, §6.9, §6.11)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from contracts.templates import templates
+from contracts.times import DAY, MINUTE
+from services.trigger.engine.moment import compile_moment
+from services.trigger.replay import MomentBook, Replay
+from services.trigger.store import records
+from services.trigger.store.rows import Rows
+from tests.simulation.world import World
+
+SEEDS = 25
+STEPS = 150
+
+
+def expected_raises(world: World) -> dict[str, tuple[int, int]]:
+    """What the same signals lead to when nothing goes wrong: raise id → opened, due."""
+    book = MomentBook(templates(), {}, DAY)
+    book.put(compile_moment(world.moment, templates()["cart_abandon"]))
+    replay = Replay(book)
+    outcomes = []
+    for signal in world.signals:
+        outcomes += replay.advance(signal.received_at)
+        replay.receive(signal)
+    outcomes += replay.run_out()
+    return {o.decision.raise_id: (o.decision.opened_at, o.decision.due) for o in outcomes if o.decision.raised}
+
+
+def late_suppressions(world: World) -> int:
+    """Raises that a purchase after the due, but before the raise, prevented: right, and not in the expectation."""
+    counted = records.ledger(Rows(world.worker._database)).get("moment", {})
+    return counted.get("suppressed:ended_before_raise", 0)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_every_seed_gives_the_raises_of_a_world_without_faults(block: int, tmp_path: Path) -> None:
+    crashes = raises = late = 0
+    for seed in range(block * SEEDS, (block + 1) * SEEDS):
+        world = World(tmp_path / str(seed), seed)
+        for _ in range(STEPS):
+            world.step()
+        world.run_out()
+
+        published = [message.message_id for message in world.broker.journeys]
+        expected = expected_raises(world)
+        prevented = late_suppressions(world)
+        assert set(published) <= set(expected), f"seed {seed}: raised what should not be"
+        assert len(set(expected) - set(published)) <= prevented, f"seed {seed}: lost a raise"
+        assert_ledger(world, seed, raised=len(set(published)))
+        crashes, raises, late = crashes + world.crashes, raises + len(set(published)), late + prevented
+        world.worker._database.close()
+    assert crashes > SEEDS
+    assert raises > SEEDS
+    assert late > 0
+
+
+def test_a_clock_that_runs_ahead_doubles_nothing(tmp_path: Path) -> None:
+    """A raise may then come too early, as the clock said; it is still one, and the ledger balances."""
+    for seed in range(SEEDS):
+        world = World(tmp_path / str(seed), seed, skews=(0, MINUTE, -MINUTE))
+        for _ in range(STEPS):
+            world.step()
+        world.run_out()
+
+        assert_ledger(world, seed, raised=len({message.message_id for message in world.broker.journeys}))
+        world.worker._database.close()
+
+
+def assert_ledger(world: World, seed: int, *, raised: int) -> None:
+    rows = Rows(world.worker._database)
+    counts = Counter(records.ledger(rows).get("moment", {}))
+    done = sum(n for name, n in counts.items() if name == "raised" or name.startswith(("ended:", "suppressed:")))
+    pending = rows.execute("SELECT count(*) FROM waits")[0][0]
+    assert pending == 0, f"seed {seed}: {pending} waits were never decided"
+    assert counts["opened"] == done, f"seed {seed}: {dict(counts)}"
+    assert counts["raised"] == raised == rows.execute("SELECT count(*) FROM raises WHERE raised")[0][0]
+
+
+def test_published_events_say_what_was_expected(tmp_path: Path) -> None:
+    world = World(tmp_path, 7)
+    for _ in range(2 * STEPS):
+        world.step()
+    world.run_out()
+
+    expected = expected_raises(world)
+    assert world.broker.journeys
+    for message in world.broker.journeys:
+        event = msgspec.json.decode(message.body)
+        assert event["id"] == message.message_id
+        assert event["id"] in expected
+    world.worker._database.close()
