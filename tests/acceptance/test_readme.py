@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
     made.stop()
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_walk_of_the_readme_ends_with_a_moment(up: Up) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S | re.M)
     script = "set -eu\n" + "".join(blocks).replace(".moments/", f"{up.data}/")
