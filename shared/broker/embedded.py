@@ -17,7 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,7 @@ from shared.broker.errors import (
 )
 from shared.broker.port import NO_HEADERS, Delivery, Message
 from shared.broker.routing import Routes, UnknownExchange
+from shared.broker.settling import settle
 
 if TYPE_CHECKING:
     from shared.clock import Clock
@@ -316,16 +317,6 @@ class _Writer:
 _Entry = tuple[Message, "Future[None]"]
 
 
-def _settle(future: Future[None], error: BrokerError | None) -> None:
-    try:
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-    except InvalidStateError:
-        pass  # the caller cancelled it
-
-
 class EmbeddedPublisher:
     """One thread that commits everything waiting in one transaction; futures end after the commit."""
 
@@ -397,7 +388,7 @@ class EmbeddedPublisher:
                 connection = None
                 continue
             for (_, future), outcome in zip(group, outcomes, strict=True):
-                _settle(future, outcome)
+                settle(future, outcome)
             self._report(ready=True)
         if connection is not None:
             connection.close()
@@ -443,7 +434,7 @@ class EmbeddedPublisher:
             group = [*group, *self._waiting]
             self._waiting.clear()
         for _, future in group:
-            _settle(future, BrokerUnavailable(str(cause)))
+            settle(future, BrokerUnavailable(str(cause)))
         self._report(ready=False)
 
     def _report(self, *, ready: bool) -> None:

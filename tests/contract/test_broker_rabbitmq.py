@@ -13,8 +13,8 @@ import pytest
 
 from contracts.topology import PARTITIONS, Queue, moments_topology, partition_key, partition_queue
 from shared.broker import Broker, BrokerUnavailable, Consumer, ConsumerLost, Message, Publisher, connect_broker
-from shared.broker.frames import PublishEncoder, properties
-from shared.broker.rabbitmq import queue_arguments
+from shared.broker.rabbitmq.declarations import queue_arguments
+from shared.broker.rabbitmq.frames import PublishEncoder, properties
 from shared.clock import ManualClock
 from tests.support.processes import free_ports, wait_until
 from tests.support.rabbitmq import RabbitMQNode
