@@ -32,6 +32,13 @@ def config(tmp_path: Path, database_url: str, clock: ManualClock) -> Iterator[Cl
         yield client
 
 
+@pytest.fixture(scope="module")
+def shared_config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """One service for many tests of what never reaches a database."""
+    with running_config(tmp_path_factory.mktemp("config"), start=False) as client:
+        yield client
+
+
 def key(document: dict[str, Any], type: str) -> dict[str, Any]:
     """The present key of a type."""
     return next(each for each in document["keys"] if each["type"] == type and each["expiresAt"] is None)
@@ -73,7 +80,7 @@ def test_domains_are_kept_in_normal_form_and_once(config: Client) -> None:
     assert made["domains"] == ["shop.example.com", "*.xn--bcher-kva.example"]
 
 
-def test_every_fault_of_a_new_configuration_is_named(config: Client) -> None:
+def test_every_fault_of_a_new_configuration_is_named(shared_config: Client) -> None:
     wrong = {
         "description": 7,
         "audience": {"id": "", "idTypes": ["email", "fax"]},
@@ -81,7 +88,7 @@ def test_every_fault_of_a_new_configuration_is_named(config: Client) -> None:
         "colour": "red",
     }
 
-    answer = config.call("POST", CONFIGURATIONS, wrong)
+    answer = shared_config.call("POST", CONFIGURATIONS, wrong)
 
     assert answer.status == 422
     assert sorted(answer.pointers) == [
@@ -110,8 +117,8 @@ def test_a_hostile_name_is_kept_as_it_is_and_found_again(config: Client, name: s
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 201, "a\0b", "a\nb", None, 5, ["a"]])
-def test_a_name_that_is_none_is_refused(config: Client, name: Any) -> None:
-    answer = config.call("POST", CONFIGURATIONS, {**SHOP, "name": name})
+def test_a_name_that_is_none_is_refused(shared_config: Client, name: Any) -> None:
+    answer = shared_config.call("POST", CONFIGURATIONS, {**SHOP, "name": name})
 
     assert (answer.status, answer.pointers) == (422, ["/name"])
 
@@ -147,8 +154,8 @@ def test_the_list_is_paged_searched_and_sorted_newest_update_first(config: Clien
 @pytest.mark.parametrize(
     "query", ["page=0", "pageSize=201", "pageSize=x", "sort=domains", "page=99999999999999999999", "who=me"]
 )
-def test_a_wrong_parameter_of_the_list_is_named(config: Client, query: str) -> None:
-    answer = config.call("GET", f"{CONFIGURATIONS}?{query}")
+def test_a_wrong_parameter_of_the_list_is_named(shared_config: Client, query: str) -> None:
+    answer = shared_config.call("GET", f"{CONFIGURATIONS}?{query}")
 
     assert (answer.status, answer.pointers) == (422, [query.partition("=")[0]])
 
