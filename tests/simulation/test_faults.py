@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,10 +11,13 @@ import pytest
 
 from contracts.templates import templates
 from contracts.times import DAY, MINUTE
+from services.trigger import worker as worker_module
 from services.trigger.engine.moment import compile_moment
+from services.trigger.intake import Applied
 from services.trigger.replay import MomentBook, Replay
 from services.trigger.store import records
 from services.trigger.store.rows import Rows
+from services.trigger.store.shelf import Arrival
 from tests.simulation.world import World
 
 SEEDS = 25
@@ -95,4 +99,31 @@ def test_published_events_say_what_was_expected(tmp_path: Path) -> None:
         event = msgspec.json.decode(message.body)
         assert event["id"] == message.message_id
         assert event["id"] in expected
+    world.worker._database.close()
+
+
+def test_a_signal_that_the_engine_cannot_take_is_set_aside_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault in the midst of a batch leaves nothing of it behind; then each signal is tried alone."""
+    world = World(tmp_path, 3)
+    for _ in range(12):
+        world.send()
+    poison = world.signals[5].id
+    apply_batch = worker_module.apply_batch
+
+    def failing(rows: Rows, arrivals: Sequence[Arrival], *rest: object) -> Applied:
+        applied = apply_batch(rows, arrivals, *rest)  # type: ignore[arg-type]
+        if any(arrival.signal.id == poison for arrival in arrivals):
+            raise ArithmeticError
+        return applied
+
+    monkeypatch.setattr(worker_module, "apply_batch", failing)
+    world.run_out()
+
+    dead = [message for message in world.broker.dead if message.body == world.bodies[5][1]]
+    assert len(dead) == 1
+    assert "ArithmeticError" in dead[0].headers["reason"]
+    del world.signals[5]
+    assert {message.message_id for message in world.broker.journeys} == set(expected_raises(world))
     world.worker._database.close()

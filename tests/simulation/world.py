@@ -23,7 +23,16 @@ from contracts.signals import (
     encode_signal,
 )
 from contracts.times import MINUTE, SECOND, to_datetime
-from contracts.topology import JOURNEYS, PARTITIONS, Binding, Queue, Topology, partition_of, partition_queue
+from contracts.topology import (
+    DEAD_LETTERS,
+    JOURNEYS,
+    PARTITIONS,
+    Binding,
+    Queue,
+    Topology,
+    partition_of,
+    partition_queue,
+)
 from services.trigger import worker as worker_module
 from services.trigger.worker import Worker
 from shared.broker import Delivery, Message
@@ -46,6 +55,7 @@ class MemoryBroker:
 
     queues: dict[str, list[Delivery]] = field(default_factory=dict)
     journeys: list[Message] = field(default_factory=list)
+    dead: list[Message] = field(default_factory=list)
     tag: int = 0
 
     def put(self, queue: str, body: bytes, message_id: str) -> None:
@@ -66,6 +76,8 @@ class MemoryBroker:
             self.put(partition_queue(int(message.routing_key.split(".")[1])), message.body, message.message_id)
         elif message.exchange == JOURNEYS:
             self.journeys.append(message)
+        elif message.exchange == DEAD_LETTERS:
+            self.dead.append(message)
         done: Future[None] = Future()
         done.set_result(None)
         return done
