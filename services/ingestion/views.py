@@ -122,16 +122,21 @@ def _batch_view(gate: Gate) -> Callable[[], Response]:
 def _unknown_view(gate: Gate) -> Callable[[str], Response]:
     def unknown_kind(kind: str) -> Response:  # noqa: ARG001 - the path's own name
         """A kind of signal that the catalogue does not have."""
+        try:
+            _received(request)
+        except _Refused as refused:
+            return _refuse(gate, refused.refusal, "")
         return _refuse(gate, Refusal(404, "unknown_kind", "the catalogue has no such kind of signal"), "")
 
     return unknown_kind
 
 
 def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
+    data = _received(request)
     now = gate.clock.now()
     key_header = request.headers.get("X-Api-Key")
     admitted = _checked(admit_key(gate.keys.directory, key_header, request.headers.get("Origin"), now))
-    body = _body(request)
+    body = _body(request, data)
     if kind is None and type(body.value) is list and len(body.value) > MOST_ITEMS:
         raise _Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
     trace = valid_traceparent(request.headers.get("traceparent"))
@@ -144,19 +149,25 @@ def _checked(admitted: Admitted | Refusal) -> Admitted:
     return admitted
 
 
-def _body(request: Request) -> Body:
+def _received(request: Request) -> bytes:
+    """The body as it came. It is read also when it will be refused, else the sender sees a reset for an answer."""
+    try:
+        data = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        data = None
+    if data is None or len(data) > LARGEST_BODY:
+        raise _Refused(Refusal(413, "too_large", f"a body may have at most {LARGEST_BODY} bytes"))
+    return data
+
+
+def _body(request: Request, data: bytes) -> Body:
     if not request.is_json:
         raise _Refused(Refusal(415, "not_json", "send JSON, with the header Content-Type: application/json"))
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip"):
         raise _Refused(Refusal(415, "not_json", "the only content encoding is gzip"))
-    try:
-        data: bytes | Refusal = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        raise _Refused(Refusal(413, "too_large", f"a body may have at most {LARGEST_BODY} bytes")) from None
-    if encoding in ("gzip", "x-gzip") and isinstance(data, bytes):
-        data = gunzip(data)
-    body = data if isinstance(data, Refusal) else parse(data)
+    whole = gunzip(data) if encoding in ("gzip", "x-gzip") else data
+    body = whole if isinstance(whole, Refusal) else parse(whole)
     if isinstance(body, Refusal):
         raise _Refused(body)
     return body

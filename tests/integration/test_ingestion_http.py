@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -147,6 +148,21 @@ def test_gzip_bodies_are_read_and_bombs_are_refused(embedded: Ingestion) -> None
     assert send(embedded, gzip.compress(b" " * 100_000_000), headers=headers).status_code == 413
     assert send(embedded, b"no gzip", headers=headers).status_code == 400
     assert send(embedded, b"{}", headers={"Content-Encoding": "br"}).status_code == 415
+
+
+@pytest.mark.parametrize(("size", "expected"), [(500_000, 400), (500_001, 413), (2_000_000, 413)])
+@pytest.mark.parametrize("path", ["/v1/signals", "/v1/signals/cart/add", "/v1/signals/cart/fly"])
+def test_a_body_of_unknown_length_is_never_cut_in_silence(
+    embedded: Ingestion, path: str, size: int, expected: int
+) -> None:
+    response = embedded.app.test_client().post(
+        path,
+        input_stream=io.BytesIO(b" " * size),
+        environ_overrides={"wsgi.input_terminated": True},
+        headers={"Content-Type": "application/json", "X-Api-Key": "sk_1:secret"},
+    )
+
+    assert response.status_code == (404 if path.endswith("fly") and expected == 400 else expected)
 
 
 @pytest.mark.parametrize("path", ["/v1/signals", "/v1/signals/cart/add"])
