@@ -65,6 +65,8 @@ def test_a_stop_and_a_start_while_the_worker_is_away_suppress_the_waits_of_the_o
     rig.started()
     rig.add("old@example.com")
     rig.add("both@example.com")
+    rig.add("both@example.com")
+    wait_until(rig.applied, "the signals to be applied")
     wait_until(lambda: rig.pending() == 2, "two waits")
     rig.kill()
 

@@ -306,7 +306,7 @@ class Rig:
         """Take events from the journey until a condition holds; goes on after the loss of the broker."""
         end = stopwatch() + seconds
         while not condition():
-            assert stopwatch() < end, f"waited {seconds:.0f} s in vain: {what}; got {sorted(self.raised())}"
+            assert stopwatch() < end, f"waited {seconds:.0f} s in vain: {what}; {len(self.raised())} raises came"
             try:
                 self._listen(condition, end)
             except BrokerError:
