@@ -11,7 +11,7 @@ from pathlib import Path
 import pika
 import pytest
 
-from contracts.topology import PARTITIONS, Queue, moments_topology, partition_key, partition_queue
+from contracts.topology import PARTITIONS, Queue, Topology, moments_topology, partition_key, partition_queue
 from shared.broker import Broker, BrokerUnavailable, Consumer, ConsumerLost, Message, Publisher, connect_broker
 from shared.broker.rabbitmq.declarations import queue_arguments
 from shared.broker.rabbitmq.frames import PublishEncoder, properties
@@ -115,6 +115,31 @@ def test_while_the_node_is_away_a_publish_fails_within_two_seconds(rabbitmq_node
     with pytest.raises(ConsumerLost):
         broker.consumer(["work"]).receive(1, 5.0)
     broker.close()
+
+
+def test_a_frozen_node_fails_publishes_within_ten_seconds(broker: Broker, rabbitmq_node: RabbitMQNode) -> None:
+    """SIGSTOP: the socket stays open and nothing answers; confirms missing for 8 s give the connection up."""
+    broker.declare_queue(QUEUE, [])
+    publisher = broker.publisher()
+    publisher.publish(to_queue(0)).result(10)
+
+    with rabbitmq_node.frozen():
+        assert isinstance(publisher.publish(to_queue(1)).exception(12), BrokerUnavailable)
+        wait_until(lambda: publisher.publish(to_queue(2)).exception(12) is not None, "the second to fail")
+
+    wait_until(lambda: publisher.ready, "the publisher to be back")
+    publisher.publish(to_queue(3)).result(20)
+
+
+def test_a_topology_that_the_broker_refuses_fails_every_publish(broker: Broker) -> None:
+    """406 closes the channel, again on each new connection: futures end, none hangs."""
+    broker.declare_queue(QUEUE, [])
+    publisher = broker.publisher(Topology((), (Queue(QUEUE.name, max_length=3),), ()))
+
+    errors = [publisher.publish(to_queue(number)).exception(12) for number in range(3)]
+
+    assert {type(error) for error in errors} == {BrokerUnavailable}
+    assert not publisher.ready
 
 
 def test_what_was_underway_fails_when_the_connection_dies(broker: Broker, rabbitmq_node: RabbitMQNode) -> None:

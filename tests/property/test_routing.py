@@ -41,7 +41,7 @@ def test_topic_patterns_match_as_the_specification_says(pattern: str, key: str) 
     assert topic_matches(pattern, key) == expected
 
 
-EXCHANGES = ("x0", "x1", "x2", "x3")
+EXCHANGES = ("x0", "x1", "x2")
 QUEUES = ("q0", "q1", "q2")
 
 short_keys = st.sampled_from(["a", "b", "a.b"])
@@ -63,8 +63,8 @@ topologies = st.builds(
         tuple(Queue(name) for name in QUEUES),
         tuple(dict.fromkeys(bound)),
     ),
-    st.tuples(*[st.sampled_from(["topic", "direct", "fanout"])] * 4),
-    st.tuples(*[st.sampled_from([None, *EXCHANGES])] * 4),
+    st.tuples(*[st.sampled_from(["topic", "direct", "fanout"])] * 3),
+    st.tuples(*[st.sampled_from([None, *EXCHANGES])] * 3),
     st.lists(bindings, max_size=8),
 )
 
@@ -92,6 +92,7 @@ def slow_route(topology: Topology, start: str, all_keys: tuple[str, ...]) -> set
         reached = fresh
 
 
+@settings(max_examples=600)
 @given(topologies, st.sampled_from(EXCHANGES), short_keys, st.lists(short_keys, max_size=2).map(tuple))
 def test_queues_found_are_those_of_a_slow_walk(
     topology: Topology, start: str, key: str, hidden: tuple[str, ...]

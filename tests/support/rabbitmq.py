@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.processes import free_ports, wait_until
@@ -104,6 +106,20 @@ class RabbitMQNode:
         self._end_session()
         if self._server is not None:
             self._server.wait()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP all its processes for a while: sockets stay open, nothing answers."""
+        if self._server is None:
+            raise RuntimeError("the node does not run")
+        members = _session(self._server.pid)
+        for process in members:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in members:
+                os.kill(process, signal.SIGCONT)
 
     def restart(self) -> None:
         """Kill if it runs, and start again on the same folder and ports."""

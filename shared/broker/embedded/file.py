@@ -1,7 +1,5 @@
 """The broker's SQLite file: schema, connections, transactions, and the lock files beside it."""
 
-
-
 from __future__ import annotations
 
 import sqlite3

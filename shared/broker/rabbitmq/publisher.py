@@ -32,6 +32,7 @@ _BACKOFF = (0.05, 5.0)
 _FLUSH = 5.0
 _WRITE = 100
 _CONFIRM_WAIT = 8.0
+_DECLARE_WAIT = 8.0
 
 _Entry = tuple[Message, "Future[None]"]
 
@@ -65,7 +66,8 @@ class RabbitMQPublisher:
         self._tag = 0
         self._lowest = 1
         self._backoff = _BACKOFF[0]
-        self._down_since = 0.0
+        self._give_up_at = 0.0
+        self._declared = False
 
     def publish(self, message: Message) -> Future[None]:
         """See `Publisher.publish`."""
@@ -108,8 +110,7 @@ class RabbitMQPublisher:
             if self._thread is None and not self._closing:
                 self._loop = IOLoop()
                 self._running = True
-                self._loop.add_callback_threadsafe(self._connect)
-                self._down_since = time.monotonic()
+                self._loop.add_callback_threadsafe(self._begin)
                 self._thread = threading.Thread(
                     target=self._run, args=(self._loop,), name="rabbitmq-publisher", daemon=True
                 )
@@ -136,11 +137,15 @@ class RabbitMQPublisher:
                 break
             except Exception as error:
                 _log.exception("publisher_failed")
-                self._lost(repr(error))
+                self._abandon(repr(error))
         with self._lock:
             self._running = False
             loop.close()
         self._fail_everything("this publisher is closed")
+
+    def _begin(self) -> None:
+        self._allow(_GRACE)
+        self._connect()
 
     def _connect(self) -> None:
         if self._closing and not self._waiting:
@@ -149,8 +154,8 @@ class RabbitMQPublisher:
         self._connection = SelectConnection(
             parameters(self._url),
             on_open_callback=self._on_open,
-            on_open_error_callback=lambda _, error: self._lost(str(error) or repr(error)),
-            on_close_callback=lambda _, error: self._lost(str(error) or repr(error)),
+            on_open_error_callback=self._on_gone,
+            on_close_callback=self._on_gone,
             custom_ioloop=self._loop,
         )
 
@@ -158,6 +163,16 @@ class RabbitMQPublisher:
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
         connection.channel(on_open_callback=self._on_channel)
+        if self._give_up_at and not self._declared:
+            self._declared = True
+            self._allow(_DECLARE_WAIT)
+        if self._loop is not None:
+            self._loop.call_later(_DECLARE_WAIT, lambda: self._check(connection))
+
+    def _check(self, connection: SelectConnection) -> None:
+        """A connection on which the declarations are still not answered is of no use."""
+        if connection is self._connection and self._channel is None:
+            self._abandon("it does not answer")
 
     def _on_channel(self, channel: Channel) -> None:
         channel.add_on_close_callback(self._on_channel_closed)
@@ -172,7 +187,7 @@ class RabbitMQPublisher:
         self._tag, self._lowest = 0, 1
         self._written.clear()
         self._backoff = _BACKOFF[0]
-        self._down_since = 0.0
+        self._give_up_at, self._declared = 0.0, False
         if not self._closing:
             self._refusal = None
         self._opened.set()
@@ -191,7 +206,7 @@ class RabbitMQPublisher:
         while self._written and self._written[0][0] < oldest:
             self._written.popleft()
         if self._written and time.monotonic() > self._written[0][1] + _CONFIRM_WAIT:
-            self._connection._terminate_stream(StreamLostError(f"no confirm in {_CONFIRM_WAIT:.0f} s"))
+            self._abandon(f"no confirm in {_CONFIRM_WAIT:.0f} s")
         else:
             self._loop.call_later(1.0, lambda: self._watch(channel))
 
@@ -268,6 +283,7 @@ class RabbitMQPublisher:
     def _on_channel_closed(self, channel: Channel, error: Exception) -> None:
         """The broker closes a channel for a refused declaration or an unknown exchange: start afresh."""
         if channel.connection.is_open and not self._closing:
+            _log.warning("broker_refused", reason=str(error))
             if isinstance(error, ChannelClosedByBroker) and error.reply_code == 404:
                 for tag, (message, future) in list(self._pending.items()):
                     if f"'{message.exchange}'" in error.reply_text:
@@ -276,7 +292,19 @@ class RabbitMQPublisher:
             channel.connection.close()
             self._channel = None
 
+    def _on_gone(self, connection: SelectConnection, error: BaseException) -> None:
+        if connection is self._connection:
+            self._lost(str(error) or repr(error))
+
+    def _abandon(self, reason: str) -> None:
+        """Give up a connection that is of no use, without waiting for its end."""
+        connection = self._connection
+        self._lost(reason)
+        if connection is not None and not (connection.is_closing or connection.is_closed):
+            connection._terminate_stream(StreamLostError(reason))
+
     def _lost(self, reason: str) -> None:
+        was_ready = self._channel is not None
         self._channel = None
         self._connection = None
         self._blocked = False
@@ -285,22 +313,26 @@ class RabbitMQPublisher:
         if self._closing or self._loop is None:
             self._stop()
             return
-        now = time.monotonic()
-        if not self._down_since:
-            self._down_since = now
-            self._refusal = None
         _log.warning("broker_unavailable", role="publisher", reason=reason)
         self._loop.call_later(self._backoff * random.uniform(0.5, 1.0), self._connect)
         self._backoff = min(self._backoff * 2, _BACKOFF[1])
-        self._expire()
-        self._loop.call_later(max(0.0, self._down_since + _GRACE - now) + 0.001, self._expire)
+        if was_ready:
+            self._refusal = None
+            self._allow(_GRACE)
+
+    def _allow(self, seconds: float) -> None:
+        """Messages may wait so long for a connection: from its loss, and once more when it takes declarations."""
+        self._give_up_at = time.monotonic() + seconds
+        if self._loop is not None:
+            self._loop.call_later(seconds + 0.001, self._expire)
 
     def _expire(self) -> None:
-        """Disconnected for longer than the grace: what waits fails, and what comes is refused at once."""
-        if self._channel is None and self._down_since and time.monotonic() >= self._down_since + _GRACE:
-            if not self._closing:
-                self._refusal = "no connection"
-            self._fail_everything("no connection")
+        """Time is up: what waits fails, and what comes is refused at once."""
+        if not self._give_up_at or time.monotonic() < self._give_up_at:
+            return
+        if not self._closing:
+            self._refusal = "no connection"
+        self._fail_everything("no connection")
 
     def _fail_pending(self, reason: str) -> None:
         pending, self._pending = self._pending, {}
