@@ -30,9 +30,10 @@ from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, connect_broker
 from shared.clock import Clock, SystemClock
+from shared.logs import set_up_logs
 from shared.outbox import Outbox, Relay, RelayThread
 from shared.settings import Settings
-from shared.store import STORE_FAULTS, connected, migrate, open_database
+from shared.store import STORE_FAULTS, close_database, connected, migrate, open_database
 
 _log = structlog.get_logger("trigger.worker")
 
@@ -94,6 +95,7 @@ class Worker:
         self._follower.stop()
         self._relay.stop()
         self._broker.close()
+        close_database(self._database)
 
     def stop(self) -> None:
         """End after the batch in hand."""
@@ -319,6 +321,7 @@ def main() -> None:
     """Run the worker of this environment until SIGTERM or SIGINT."""
     gc.set_threshold(100_000, 50, 50)
     settings = Settings.from_environment(os.environ)
+    set_up_logs("trigger-worker", settings.log_level)
     clock = SystemClock()
     worker = Worker(settings, clock, connect_broker(settings.broker_url, clock))
     for number in (signal.SIGTERM, signal.SIGINT):
