@@ -48,9 +48,14 @@ def check(settings: Settings, clock: Clock) -> list[Difference]:
     try:
         migrate(database, MIGRATIONS)
         with connected(database), reading.snapshot(database) as rows:
-            return list(_Audit(rows, settings.expiry, clock.now()).differences())
+            return differences(rows, settings.expiry, clock.now())
     finally:
         close_database(database)
+
+
+def differences(rows: Rows, expiry: int, now: int) -> list[Difference]:
+    """Every difference that the caller's transaction sees. `expiry`: a span in µs; `now`: µs."""
+    return list(_Audit(rows, expiry, now).differences())
 
 
 class _Audit:

@@ -78,8 +78,8 @@ def finished(rig: Rig) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_kills_at_any_instant_lose_and_double_nothing(rig: Rig, seed: int) -> None:
+def test_kills_at_any_instant_lose_and_double_nothing(rig: Rig) -> None:
+    seed = random.SystemRandom().randrange(10**6)
     chance = random.Random(seed)
     rig.moment("m1", duration="PT2S")
     rig.start()
@@ -96,7 +96,7 @@ def test_kills_at_any_instant_lose_and_double_nothing(rig: Rig, seed: int) -> No
 
     rig.listen_until(lambda: finished(rig), "every raise", 60)
     expected = raise_ids(rig.replayed())
-    assert len(expected) > 30
+    assert len(expected) > 30, f"seed {seed}"
     assert {key for key, (raised, _) in rig.recorded().items() if raised} == expected
     assert rig.raised() == expected
     assert rig.ledger()["raised"] == len(expected)
