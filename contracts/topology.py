@@ -90,7 +90,7 @@ def state_queue(reader: str) -> str:
 def moments_topology(partitions: int) -> Topology:
     """The whole installation's shape for a number of partitions."""
     queues = [
-        Queue(LOST, dead_letter=None),
+        Queue(LOST, dead_letter=DEAD_LETTERS),
         Queue(UNROUTED, max_length=100_000, overflow="drop-head"),
         Queue(DEAD_LETTERS, max_length=1_000_000, overflow="drop-head"),
         Queue(SNAPSHOT_REQUESTS, dead_letter=DEAD_LETTERS),
