@@ -15,6 +15,7 @@ import msgspec
 import structlog
 from flask import Flask, Request, Response, current_app, g, request
 from flask_smorest.utils import prepare_response
+from gunicorn.http.errors import ParseException
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
@@ -105,7 +106,10 @@ class BodyParser(FlaskParser):
             if req.content_length or req.content_type:
                 flask_smorest.abort(415, message="Send JSON, with the header Content-Type: application/json.")
             return {}
-        return decode_json(req.get_data())
+        body = req.get_data()
+        if req.content_length is None and len(body) >= (req.max_content_length or len(body) + 1):
+            flask_smorest.abort(413)  # werkzeug cuts a chunked body there, in silence
+        return decode_json(body)
 
 
 def decode_json(body: bytes) -> Any:
@@ -272,9 +276,13 @@ def _handle_errors(app: Flask, statuses: Mapping[type[Exception], int]) -> None:
         _log.error("http.dependency_failed", method=request.method, route=_route(), exc_info=error)
         return problem_of(Unavailable("A database or the broker does not answer.", retry_after=1), 503)
 
+    def broken_transfer(_: ParseException) -> Response:
+        return problem(400, "The chunks of the body are malformed.", headers={"Connection": "close"})
+
     app.register_error_handler(ServiceError, service_error)
     for kind in (*STORE_FAULTS, BrokerError):
         app.register_error_handler(kind, passing_fault)
+    app.register_error_handler(ParseException, broken_transfer)
 
 
 def _begin() -> None:

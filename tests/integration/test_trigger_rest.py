@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from contracts.times import DAY, HOUR, to_rfc3339
+from services.trigger.api.cursors import cursor_text
 from services.trigger.store.records import note_worker
 from services.trigger.wiring import WORKER_AWAY, Trigger
 from shared.clock import ManualClock
@@ -249,6 +250,25 @@ def test_a_wrong_query_is_refused_with_the_parameter(alone: Rig, query: str, par
     assert answer.status_code == 422
     assert [fault["parameter"] for fault in answer.get_json(force=True)["errors"]] == [parameter]
     trigger.close()
+
+
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [
+        ("events", (2**63, "id")),
+        ("events", (1, "\0")),
+        ("waits", (2**63, b"key", 1)),
+        ("waits", (1, b"key", 2**63)),
+        ("contradictions", (2**63, b"key", "source", "id")),
+        ("contradictions", (1, b"key", "\0", "id")),
+    ],
+)
+def test_a_forged_cursor_is_never_an_error_of_the_service(get: Callable[..., Any], part: str, place: Any) -> None:
+    get(f"{MOMENT}/{part}?cursor={cursor_text(place)}", status=422)
+
+
+def test_an_id_that_no_database_can_hold_is_unknown(get: Callable[..., Any]) -> None:
+    get("/api/v1/moments/%00/events", status=404)
 
 
 def test_without_its_database_the_service_says_so_and_comes_back(tmp_path: Path) -> None:

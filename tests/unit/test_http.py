@@ -14,6 +14,7 @@ import pytest
 import structlog
 from flask import Flask
 from flask.testing import FlaskClient
+from gunicorn.http.errors import InvalidChunkSize
 
 from shared.broker import BrokerUnavailable
 from shared.http import Blueprint, Conflict, NotReady, create_service
@@ -167,6 +168,40 @@ def test_a_missing_body_is_an_empty_one(client: FlaskClient) -> None:
 
 def test_a_body_over_the_limit_is_413(client: FlaskClient) -> None:
     is_problem(client.post("/tea", json={"name": "x" * 1_000}, headers=BEARER), 413)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(999, 201), (1_001, 413), (5_000, 413)])
+def test_a_chunked_body_over_the_limit_is_never_cut_in_silence(client: FlaskClient, size: int, expected: int) -> None:
+    answer = client.post(
+        "/tea",
+        input_stream=io.BytesIO(b'{"name": "mint"}'.ljust(size)),
+        environ_overrides={"wsgi.input_terminated": True},
+        headers={**BEARER, "Content-Type": "application/json"},
+    )
+
+    assert answer.status_code == expected
+
+
+class MalformedChunks(io.BytesIO):
+    """A body as gunicorn reads it when the sizes of its chunks are no numbers."""
+
+    def read(self, *_: Any) -> bytes:
+        """Fails."""
+        raise InvalidChunkSize(b"ZZ")
+
+    readinto = read  # type: ignore[assignment]
+
+
+def test_a_body_in_malformed_chunks_is_400(client: FlaskClient) -> None:
+    answer = client.post(
+        "/tea",
+        input_stream=MalformedChunks(),
+        environ_overrides={"wsgi.input_terminated": True},
+        headers={**BEARER, "Content-Type": "application/json"},
+    )
+
+    is_problem(answer, 400)
+    assert answer.headers["Connection"] == "close"
 
 
 def test_every_fault_has_a_pointer_of_its_own(client: FlaskClient) -> None:

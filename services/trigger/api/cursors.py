@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import marshmallow as ma
 import msgspec
 
 Place = TypeVar("Place")
+Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A whole number that a database can compare with."""
+Word = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]*\Z")]
+"""A text that a database can compare with."""
 
 
 class Cursor(ma.fields.Field[Any]):

@@ -65,6 +65,8 @@ class Readings:
 
     @contextmanager
     def _moment(self, moment_id: str) -> Iterator[tuple[Rows, MomentState]]:
+        if "\0" in moment_id:  # PostgreSQL does not take it
+            raise UnknownMoment
         with connected(self._rows.database):
             state = reading.moment_state(self._rows, moment_id)
             if state is None:

@@ -7,7 +7,7 @@ from typing import Any
 import marshmallow as ma
 
 from contracts.times import to_rfc3339
-from services.trigger.api.cursors import Cursor
+from services.trigger.api.cursors import Cursor, Number, Word
 
 _MOST = 500
 
@@ -52,7 +52,7 @@ class _PageQuerySchema(ma.Schema):
 class EventsQuerySchema(_PageQuerySchema):
     """Which outcomes are asked for."""
 
-    cursor = Cursor(tuple[int, str], load_default=None)
+    cursor = Cursor(tuple[Number, Word], load_default=None)
     outcome = ma.fields.String(
         load_default="raised",
         validate=ma.validate.OneOf(["raised", "suppressed", "all"]),
@@ -63,13 +63,13 @@ class EventsQuerySchema(_PageQuerySchema):
 class WaitsQuerySchema(_PageQuerySchema):
     """Which part of the pending waits is asked for."""
 
-    cursor = Cursor(tuple[int, bytes, int], load_default=None)
+    cursor = Cursor(tuple[Number, bytes, Number], load_default=None)
 
 
 class ContradictionsQuerySchema(_PageQuerySchema):
     """Which part of the contradictions is asked for."""
 
-    cursor = Cursor(tuple[int, bytes, str, str], load_default=None)
+    cursor = Cursor(tuple[Number, bytes, Word, Word], load_default=None)
 
 
 class ProfileSchema(ma.Schema):
