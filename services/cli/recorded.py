@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,15 +15,15 @@ from services.cli.formats import Record
 
 @contextmanager
 def opened(path: Path) -> Iterator[TextIO]:
-    """The lines of a log; one ending in .gz is unpacked."""
+    """The lines of a log, without a byte order mark; one ending in .gz is unpacked."""
     try:
         with (
-            gzip.open(path, "rt", encoding="utf-8", newline="")
+            gzip.open(path, "rt", encoding="utf-8-sig", newline="")
             if path.suffix == ".gz"
-            else path.open(encoding="utf-8", newline="") as lines
+            else path.open(encoding="utf-8-sig", newline="") as lines
         ):
             yield lines
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+    except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise Failed(f"{path} cannot be read as text: {error}") from error
 
 
