@@ -206,7 +206,7 @@ def test_no_message_is_forgotten_when_many_threads_write_and_nudge(
     for writer in writers:
         writer.join()
 
-    wait_until(lambda: len(publisher.ids) == 40, "all messages to be published", timeout=10)
+    wait_until(lambda: len(publisher.ids) == 40, "all messages to be published", timeout=30)
     thread.stop()
     assert len(set(publisher.ids)) == 40
 
@@ -219,6 +219,6 @@ def test_the_relay_outlives_a_broken_database(clock: ManualClock, publisher: Rec
     migrate(late, [outbox_migration(1)])
     write(late, clock, message("1"))
 
-    wait_until(lambda: publisher.ids == ["1"], "the message to be published", timeout=5)
+    wait_until(lambda: publisher.ids == ["1"], "the message to be published", timeout=30)
     thread.stop()
     close_database(late)
