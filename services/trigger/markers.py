@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from concurrent.futures import Future
 from functools import partial
 
@@ -16,9 +16,12 @@ from shared.clock import Clock, stopwatch
 RESEND_AFTER = 30.0
 """Seconds after which a marker that did not come back is sent again."""
 
+RESEND_UNOWNED_AFTER = 1.0
+"""The same for a partition that another process may have: that one takes the marker and drops it."""
+
 
 class Markers:
-    """Sends markers and recognises one's own. At most one is underway per partition.
+    """Sends markers and recognises one's own. At most one is underway per partition that is owned.
 
     `renew` begins a new session of the consumer: markers of the session before no longer count.
     """
@@ -36,13 +39,20 @@ class Markers:
             self._nonce = uuid.uuid4().hex
             self._underway.clear()
 
-    def send(self, partitions: Iterable[int]) -> int:
+    def forget(self, partitions: Iterable[int]) -> None:
+        """These partitions were taken just now: who had them before took the markers that are underway."""
+        with self._lock:
+            for partition in partitions:
+                self._underway.pop(partition, None)
+
+    def send(self, partitions: Iterable[int], owned: Container[int]) -> int:
         """Send a marker into each partition that has none underway; returns how many were sent."""
         messages = []
         with self._lock:
             for partition in partitions:
                 sent = self._underway.get(partition)
-                if sent is None or stopwatch() - sent > RESEND_AFTER:
+                patience = RESEND_AFTER if partition in owned else RESEND_UNOWNED_AFTER
+                if sent is None or stopwatch() - sent > patience:
                     self._underway[partition] = stopwatch()
                     messages.append((partition, self._message(partition)))
         for (partition, _), future in zip(

@@ -174,6 +174,8 @@ class Worker:
             taken = {n: records.take_partition(self._rows, n, self._settings.trigger_name) for n in new}
             settled = records.settled_versions(self._rows, new)
         self._epochs.update(taken)
+        self._markers.forget(new)
+        self._alarm.at(self._clock.now())
         for state in list(self._registry.states.values()):
             moment = self._registry.moment(state.id)
             behind = [n for n in new if settled.get((state.id, n), (0, 0))[0] < state.version]
@@ -293,6 +295,7 @@ class Worker:
             caught = self._send_markers()
             if caught:
                 _log.info("worker.sweeper_caught", partitions=caught)
+            self._ask_for_unsent()
             with self._database.atomic():
                 name, now = self._settings.trigger_name, self._clock.now()
                 records.note_worker(Rows(self._database), name, now, list(self._epochs))
@@ -301,7 +304,15 @@ class Worker:
         now = self._clock.now()
         due = records.next_due(Rows(self._database), range(self._settings.partitions))
         self._alarm.at(min((instant for instant in due.values() if instant > now), default=None))
-        return self._markers.send(partition for partition, instant in due.items() if instant <= now)
+        return self._markers.send((partition for partition, instant in due.items() if instant <= now), self._epochs)
+
+    def _ask_for_unsent(self) -> None:
+        """Only an owner publishes, and a partition is taken at its first delivery: give it one.
+
+        A process that died between a raise and its publishing may have left messages in a partition that is quiet.
+        """
+        unsent = records.unsent_partitions(Rows(self._database))
+        self._markers.send(unsent - self._epochs.keys(), ())
 
     def _keep_house(self) -> None:
         with self._guarded("housekeeping"):

@@ -152,6 +152,12 @@ def next_due(rows: Rows, partitions: Iterable[int]) -> dict[int, int]:
     return {partition: due for partition, due in found.items() if due is not None}
 
 
+def unsent_partitions(rows: Rows) -> set[int]:
+    """The partitions of which messages wait in the outbox."""
+    sql = "SELECT DISTINCT partition FROM outbox WHERE sent_at IS NULL AND partition IS NOT NULL"
+    return {partition for (partition,) in rows.execute(sql)}
+
+
 def waits_of_moment(rows: Rows, moment_id: str, partitions: Iterable[int]) -> list[DueWait]:
     """The pending waits of a moment in some partitions, earliest entry first."""
     found = rows.select_in(
