@@ -287,11 +287,11 @@ class Worker:
 
     def _wake(self) -> None:
         """In the scheduler's thread: send markers into the partitions with due waits, set the next alarm."""
-        with self._guarded("wake"):
+        with self._guarded("wake"), connected(self._database):
             self._send_markers()
 
     def _sweep(self) -> None:
-        with self._guarded("sweep"):
+        with self._guarded("sweep"), connected(self._database):
             caught = self._send_markers()
             if caught:
                 _log.info("worker.sweeper_caught", partitions=caught)
@@ -315,15 +315,14 @@ class Worker:
         self._markers.send(unsent - self._epochs.keys(), ())
 
     def _keep_house(self) -> None:
-        with self._guarded("housekeeping"):
+        with self._guarded("housekeeping"), connected(self._database):
             Relay(self._database, self._publisher, self._clock).forget(self._clock.now() - _KEEP_SENT)
 
     @contextmanager
     def _guarded(self, what: str) -> Iterator[None]:
         """A job that meets a fault leaves a line and lets the next run try."""
         try:
-            with connected(self._database):
-                yield
+            yield
         except _AWAY as error:
             _log.warning(f"worker.{what}_failed", error=type(error).__name__)
 
