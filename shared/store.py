@@ -12,6 +12,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 import peewee
+import psycopg
 from playhouse.pool import MaxConnectionsExceeded, PooledDatabase, PooledPostgresqlDatabase, PooledSqliteDatabase
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -21,8 +22,17 @@ STORE_FAULTS: tuple[type[Exception], ...] = (
     peewee.InterfaceError,
     peewee.InternalError,
     MaxConnectionsExceeded,
+    sqlite3.OperationalError,
+    sqlite3.InterfaceError,
+    sqlite3.InternalError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,
 )
-"""What the database raises when it is away, locked or full: try again later."""
+"""What the database raises when it is away, locked or full: try again later.
+
+The drivers' own exceptions, too: a cursor of a bare connection raises them, peewee translates only its own calls.
+"""
 
 _MOST_CONNECTIONS = 20
 _WAIT_FOR_CONNECTION = 5

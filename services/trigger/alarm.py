@@ -13,6 +13,8 @@ from shared.clock import Clock
 
 _WAKE, _SWEEP, _KEEP = "wake", "sweep", "housekeeping"
 _FAR = 2**62
+_RINGS = 8
+"""Rings that may overlap: all but one return at once."""
 
 
 class Alarm:
@@ -34,6 +36,7 @@ class Alarm:
         self._wake = wake
         self._lock = threading.Lock()
         self._at = _FAR
+        self._ringing = self._again = False
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
@@ -58,10 +61,35 @@ class Alarm:
             self._at = instant
             when = to_datetime(max(instant, self._clock.now()))
             self._scheduler.add_job(
-                self._ring, "date", run_date=when, id=_WAKE, replace_existing=True, misfire_grace_time=None
+                self._ring,
+                "date",
+                run_date=when,
+                id=_WAKE,
+                replace_existing=True,
+                misfire_grace_time=None,
+                max_instances=_RINGS,
             )
 
     def _ring(self) -> None:
+        """Wake; when a wake-up is in hand already, have that one do it once more.
+
+        A ring must never be skipped: `_at` would stay in the past, and no later alarm would be set any more.
+        """
         with self._lock:
             self._at = _FAR
-        self._wake()
+            self._again = self._ringing
+            if self._ringing:
+                return
+            self._ringing = True
+        while True:
+            try:
+                self._wake()
+            except BaseException:
+                with self._lock:
+                    self._ringing = False
+                raise
+            with self._lock:
+                if not self._again:
+                    self._ringing = False
+                    return
+                self._again = False

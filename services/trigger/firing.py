@@ -73,7 +73,7 @@ def fire(
     batch = _Batch(rows, outbox, registry, now)
     batch.read_last_raises(candidates)
     for candidate in sorted(candidates, key=lambda candidate: candidate.order):
-        batch.decide(shelf, candidate)
+        batch.decide(shelf, candidate, min(credits[candidate.row.partition], now))
     shelf.save()
     batch.write(candidates[0].row.partition if candidates else 0)
     return Fired(batch.raised, batch.suppressed, more=len(found) >= CHUNK)
@@ -122,8 +122,11 @@ class _Batch:
                 wanted[candidate.moment.id].add(candidate.stored.profile_key)
         self._last = {moment: last_raises(self._rows, moment, profiles) for moment, profiles in wanted.items()}
 
-    def decide(self, shelf: BatchShelf, candidate: _Candidate) -> None:
-        """Decide one wait and note what follows."""
+    def decide(self, shelf: BatchShelf, candidate: _Candidate, until: int) -> None:
+        """Decide one wait and note what follows; a wait that is ready only after `until` is not decided.
+
+        A wait that slid stands in the index before its true due: that one, too, must not be after the marker.
+        """
         stored, moment, wait = candidate.stored, candidate.moment, candidate.wait
         last = self._last.setdefault(moment.id, {})
         outcome = decide(
@@ -132,7 +135,7 @@ class _Batch:
             moment,
             wait,
             shelf.history(stored.process),
-            now=self._now,
+            now=until,
             last_raise_due=last.get(stored.profile_key),
         )
         shelf.touch(candidate.row.key[0])

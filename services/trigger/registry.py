@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from contracts.configurations import ConfigurationState
 from contracts.moments import MomentState
 from contracts.templates import Template, templates
-from services.trigger.engine.moment import Moment, compile_moment
+from services.trigger.engine.moment import Moment, Version, compile_moment
+from services.trigger.engine.timing import Timing
 from services.trigger.replay import MomentBook
 
 
@@ -19,14 +22,18 @@ class Registry:
         self.configurations: dict[str, ConfigurationState] = {}
 
     def put_moment(self, state: MomentState) -> Moment | None:
-        """Take a moment's state; None when it is not newer or cannot have waits (no template, never started)."""
+        """Take a moment's state; None when it is not newer or has never been started.
+
+        One that was deleted, lost its link or is of no known template runs no more; its waits are stopped like any
+        other's, also when nothing else is known of it: its older state may have gone while they were still pending.
+        """
         known = self.states.get(state.id)
         if known is not None and known.version >= state.version:
             return None
         self.states[state.id] = state
         template = self._templates.get(state.type)
         if state.deleted or template is None or not state.history or state.configuration_id is None:
-            return self._withdraw(state.id)
+            return self._withdraw(state)
         moment = compile_moment(state, template)
         self.book.put(moment)
         return moment
@@ -41,20 +48,22 @@ class Registry:
         """The moment in its newest state, whether or not it runs."""
         return self.book.moments.get(moment_id)
 
-    def _withdraw(self, moment_id: str) -> Moment | None:
-        """A moment that lost its link or was deleted runs no more; its waits are stopped like any other's."""
-        known = self.book.moments.get(moment_id)
-        if known is None:
+    def _withdraw(self, state: MomentState) -> Moment | None:
+        known = self.book.moments.get(state.id)
+        if known is not None:
+            stopped = replace(known, running=False)
+        elif state.deleted or state.running_since is not None:
+            stopped = Moment(
+                id=state.id,
+                name=state.name,
+                template=self._templates.get(state.type) or next(iter(self._templates.values())),
+                configuration=state.configuration_id or "",
+                running=False,
+                run=state.running_since or 0,
+                versions=(Version(number=0, since=0, timing=Timing(length=0), sites=()),),
+                settings={},
+            )
+        else:
             return None
-        stopped = Moment(
-            id=known.id,
-            name=known.name,
-            template=known.template,
-            configuration=known.configuration,
-            running=False,
-            run=known.run,
-            versions=known.versions,
-            settings=known.settings,
-        )
         self.book.put(stopped)
         return stopped

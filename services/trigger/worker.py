@@ -132,6 +132,7 @@ class Worker:
         )
         try:
             self._alarm.at(self._clock.now())
+            self._ask_for_partitions()
             while not self._ended.is_set():
                 self._turn(consumer)
         finally:
@@ -173,6 +174,7 @@ class Worker:
         with self._database.atomic():
             taken = {n: records.take_partition(self._rows, n, self._settings.trigger_name) for n in new}
             settled = records.settled_versions(self._rows, new)
+        self._cache.clear()  # what was read of these partitions before may be another's past
         self._epochs.update(taken)
         self._markers.forget(new)
         self._alarm.at(self._clock.now())
@@ -284,6 +286,16 @@ class Worker:
             owned, now = sorted(self._epochs), self._clock.now()
             self._changes.settle(moment, state.version, owned, now, new_run=new_run, new_timing=new_timing)
             self._alarm.at(self._clock.now())
+        if moment is not None:
+            self._ask_for_partitions()
+
+    def _ask_for_partitions(self) -> None:
+        """A moment's state is settled where a partition is owned, and it is taken at its first delivery: send one.
+
+        In a partition that is quiet, an edit would else not be heeded before the due that stood before it.
+        """
+        partitions = range(self._settings.partitions)
+        self._markers.send([n for n in partitions if n not in self._epochs], ())
 
     def _wake(self) -> None:
         """In the scheduler's thread: send markers into the partitions with due waits, set the next alarm."""

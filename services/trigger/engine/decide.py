@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
@@ -156,7 +157,7 @@ def _objection(
     if least > 1 and _views_since_raise(content, track, due) < least:
         return TOO_FEW_VIEWS
     value = settings.get("minimumValue")
-    if value is not None and _value(content.items, value["currency"]) < value["amount"]:
+    if value is not None and _value(content.items, value["currency"]) < Decimal(repr(value["amount"])):
         return TOO_CHEAP
     categories = settings.get("categories")
     if categories and not any(item.category in categories for item in content.items):
@@ -175,8 +176,12 @@ def _views_since_raise(content: ContentState, track: Track, due: int) -> int:
     return sum(1 for time in times if time > since)
 
 
-def _value(items: Sequence[Item], currency: str) -> float:
-    return sum((item.price or 0) * item.quantity for item in items if item.price is None or item.currency == currency)
+def _value(items: Sequence[Item], currency: str) -> Decimal:
+    """Exact: 0.10 + 0.70 is worth 0.80, which binary fractions miss."""
+    return sum(
+        (Decimal(repr(item.price)) * item.quantity for item in items if item.price and item.currency == currency),
+        Decimal(0),
+    )
 
 
 def _decision(
