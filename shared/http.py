@@ -277,7 +277,7 @@ def _handle_errors(app: Flask, statuses: Mapping[type[Exception], int]) -> None:
         return problem_of(Unavailable("A database or the broker does not answer.", retry_after=1), 503)
 
     def broken_transfer(_: ParseException) -> Response:
-        return problem(400, "The chunks of the body are malformed.", headers={"Connection": "close"})
+        return problem(400, "The chunks of the body are malformed.")
 
     app.register_error_handler(ServiceError, service_error)
     for kind in (*STORE_FAULTS, BrokerError):
