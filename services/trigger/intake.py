@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from contracts.signals import UnreadableSignal, decode_signal
 from contracts.topology import partition_of
@@ -42,7 +43,7 @@ def sort_deliveries(deliveries: Sequence[Delivery], partitions: int) -> Sorted:
     """Decode what came; what cannot be read is set aside with the reason."""
     found = Sorted()
     for delivery in deliveries:
-        partition = _partition(delivery)
+        partition = _partition(delivery.queue)
         found.partitions.add(partition)
         try:
             if delivery.message_id.startswith(MARKER_ID_PREFIX):
@@ -76,5 +77,6 @@ def apply_batch(rows: Rows, arrivals: Sequence[Arrival], registry: Registry, cac
     return Applied(len(new), len(arrivals) - len(new), min(effects.armed.values(), default=None))
 
 
-def _partition(delivery: Delivery) -> int:
-    return int(delivery.queue.rpartition(".")[2])
+@lru_cache(1024)
+def _partition(queue: str) -> int:
+    return int(queue.rpartition(".")[2])

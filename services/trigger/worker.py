@@ -37,7 +37,7 @@ from shared.store import STORE_FAULTS, close_database, connected, migrate, open_
 
 _log = structlog.get_logger("trigger.worker")
 
-BATCH = 500
+BATCH = 2000
 IDLE_WAIT = 0.2
 _CATCH_UP = 3.0
 _CONFIRM = 10.0

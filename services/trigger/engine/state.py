@@ -8,7 +8,7 @@ from contracts.processes import ContentState
 from contracts.signals import Key
 
 
-class Wait(msgspec.Struct, array_like=True):
+class Wait(msgspec.Struct, array_like=True, gc=False):
     """A pending wait on one occurrence (DOMAIN §6.3), or an occurrence not yet matched with a wait (`number` -1).
 
     `opened`, `last`: the order keys of its first and its last activity. `received`: the receivedAt of its signals
@@ -28,7 +28,7 @@ class Wait(msgspec.Struct, array_like=True):
     override: int = 0
 
 
-class Ended(msgspec.Struct, array_like=True):
+class Ended(msgspec.Struct, array_like=True, gc=False):
     """A wait that an ender (or a join) closed; kept to recognise its occurrence when it is derived again."""
 
     number: int
@@ -36,7 +36,7 @@ class Ended(msgspec.Struct, array_like=True):
     last: Key
 
 
-class Decided(msgspec.Struct, array_like=True):
+class Decided(msgspec.Struct, array_like=True, gc=False):
     """A raised or suppressed occurrence: frozen (DOMAIN §6.7)."""
 
     number: int
@@ -49,7 +49,7 @@ class Decided(msgspec.Struct, array_like=True):
     contradicted: int = 0
 
 
-class Track(msgspec.Struct, array_like=True):
+class Track(msgspec.Struct, array_like=True, gc=False):
     """One moment's waits on one process.
 
     `run`: the start of the run of the moment that it belongs to. `current`: the number of the wait that a next
@@ -66,7 +66,7 @@ class Track(msgspec.Struct, array_like=True):
     raises: int = 0
 
 
-class Snapshot(msgspec.Struct, array_like=True):
+class Snapshot(msgspec.Struct, array_like=True, gc=False):
     """The fold of the oldest signals of a process, up to and including the key `until`.
 
     `waits`: per moment the run and the undecided occurrences at that point, the last one current when `current`.
@@ -79,7 +79,7 @@ class Snapshot(msgspec.Struct, array_like=True):
     occurrences: dict[str, tuple[int, list[Wait], bool]]
 
 
-class Process(msgspec.Struct, array_like=True):
+class Process(msgspec.Struct, array_like=True, gc=False):
     """A process with its signals by reference.
 
     `entries`: (time, sequence number in the signal log) of its signals, in order. `last`: the greatest key.

@@ -13,12 +13,13 @@ MOST_PROFILES = 20_000
 
 @dataclass(slots=True)
 class Stored:
-    """A process in hand, with its name and place."""
+    """A process in hand, with its name and place. `kept`: it stands in the database."""
 
     identity: ProcessId
     profile_key: bytes
     partition: int
     process: Process
+    kept: bool
 
 
 @dataclass(slots=True)

@@ -5,11 +5,15 @@ Lengths keep ("a", "bc") apart from ("ab", "c").
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 from services.trigger.engine.application import ProfileId
 
+_REMEMBERED = 20_000
 
+
+@lru_cache(_REMEMBERED)
 def profile_key(profile: ProfileId) -> bytes:
     """The key of a profile."""
     configuration, id_type, name = profile
@@ -17,6 +21,7 @@ def profile_key(profile: ProfileId) -> bytes:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+@lru_cache(_REMEMBERED)
 def process_key(profile: bytes, kind: str, process_id: str) -> bytes:
     """The key of a process of a profile."""
     text = f"process:{kind}:{process_id}"

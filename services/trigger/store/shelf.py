@@ -138,16 +138,19 @@ class BatchShelf:
 
     def save(self) -> None:
         """Write back every changed process."""
-        rows = []
+        made, changed = [], []
         for key in self._touched:
             stored = self._cache.stored[key]
             process = stored.process
             last_at = process.last[0] if process.last is not None else 0
             head = encode_process(process)
-            rows.append((key, stored.profile_key, stored.partition, *stored.identity, last_at, head))
-        self._rows.insert(
-            "processes", _PROCESS_COLUMNS, rows, "(key) DO UPDATE SET head = excluded.head, last_at = excluded.last_at"
-        )
+            if stored.kept:
+                changed.append((last_at, head, key))
+            else:
+                made.append((key, stored.profile_key, stored.partition, *stored.identity, last_at, head))
+                stored.kept = True
+        self._rows.insert("processes", _PROCESS_COLUMNS, made)
+        self._rows.update("processes", {"last_at": "int8", "head": "bytea"}, ("key", "bytea"), changed)
         self._touched.clear()
 
     def process(self, profile: ProfileId, kind: str, process_id: str) -> tuple[ProcessKey, Process]:
@@ -156,7 +159,9 @@ class BatchShelf:
         key = process_key(owner, kind, process_id)
         stored = self._cache.stored.get(key)
         if stored is None:
-            stored = Stored(ProcessId(*profile, kind, process_id), owner, self._partitions[owner], Process())
+            stored = Stored(
+                ProcessId(*profile, kind, process_id), owner, self._partitions[owner], Process(), kept=False
+            )
             self._cache.keep(key, stored)
         return key, stored.process
 
@@ -213,7 +218,9 @@ class BatchShelf:
             name = bytes(key)
             if name not in self._cache.stored:
                 identity = ProcessId(configuration, id_type, profile, kind, process_id)
-                self._cache.keep(name, Stored(identity, bytes(owner), partition, decode_process(bytes(head))))
+                self._cache.keep(
+                    name, Stored(identity, bytes(owner), partition, decode_process(bytes(head)), kept=True)
+                )
 
     def _load_siblings(self, owners: set[bytes], kind: str) -> None:
         wanted = [owner for owner in owners if kind not in self._cache.owned(owner).complete]
