@@ -24,6 +24,8 @@ def audit(as_json: bool, data: str | None) -> None:
     run meanwhile. Exit code 1 when there is a difference.
     """
     settings = settings_from(environment(data))
+    if settings.trigger_database_url.startswith("sqlite:") and not (settings.data / "trigger.db").exists():
+        raise Failed(f"There is no trigger database in {settings.data}.")
     try:
         differences = check(settings, SystemClock())
     except STORE_FAULTS as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections import Counter
@@ -187,6 +188,18 @@ class _Progress:
             click.echo(err=True)
 
 
+class Speed(click.FloatRange):
+    """A finite number above 0."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; "nan" and "inf" are none."""
+        number = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value!r} is not a number above 0.", param, ctx)
+
+
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), required=True, help="How the file is written.")
@@ -194,7 +207,7 @@ class _Progress:
 @click.option("--url", type=Url(), default="http://127.0.0.1:8082", show_default=True, help="Ingestion.")
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Speed(),
     default=60.0,
     show_default=True,
     help="How many times faster than it happened.",
