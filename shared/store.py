@@ -38,6 +38,7 @@ _MOST_CONNECTIONS = 20
 _WAIT_FOR_CONNECTION = 5
 _WAIT_FOR_LOCK = 15
 _STALE = 300
+_LONGEST_REST = 30
 _BUSY = {"cache_size": -131_072, "wal_autocheckpoint": 16_384}
 
 
@@ -56,9 +57,10 @@ def open_database(
     """The database of a URL, `sqlite:///absolute/path` or `postgresql://…`; nothing is connected yet.
 
     Connections are pooled: each thread takes one by `connected(database)` or `database.connect()`. In PostgreSQL
-    the tables stand in `schema`, which `migrate` makes. SQLite: WAL, transactions take the write lock at once
-    (`BEGIN IMMEDIATE`); `synchronous` NORMAL may forget the last commits in a power cut; `busy` gives a database of
-    many writes a page cache of 128 MB and folds its log back seldom. Open it after a fork.
+    the tables stand in `schema`, which `migrate` makes, and who rests in a transaction for half a minute (a process
+    that was stopped or cut off) loses its connection, so that its locks hold nobody up. SQLite: WAL, transactions
+    take the write lock at once (`BEGIN IMMEDIATE`); `synchronous` NORMAL may forget the last commits in a power cut;
+    `busy` gives a database of many writes a page cache of 128 MB and folds its log back seldom. Open it after a fork.
     """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
@@ -161,7 +163,8 @@ def _postgresql(url: str, schema: str) -> peewee.Database:
     if not schema.isidentifier():
         raise ValueError(f"{schema!r} is no name of a schema")
     given = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
-    given["options"] = f"{given.get('options', '')} -c search_path={schema} -c timezone=UTC".strip()
+    options = f"-c search_path={schema} -c timezone=UTC -c idle_in_transaction_session_timeout={_LONGEST_REST}s"
+    given["options"] = f"{given.get('options', '')} {options}".strip()
     given.setdefault("connect_timeout", 5)
     given.setdefault("client_encoding", "utf8")
     database: peewee.Database = PooledPostgresqlDatabase(

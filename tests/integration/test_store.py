@@ -9,6 +9,7 @@ from pathlib import Path
 import peewee
 import pytest
 
+from shared import store
 from shared.store import STORE_FAULTS, Migration, close_database, connected, dialect, migrate, open_database
 
 FIRST = Migration(
@@ -55,6 +56,29 @@ def test_a_step_that_fails_leaves_nothing_behind(database: peewee.Database) -> N
 
     assert "half" not in tables(database)
     assert migrate(database, [FIRST]) == [FIRST]
+
+
+@pytest.mark.postgresql
+def test_who_falls_asleep_in_a_transaction_gives_its_locks_up(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was stopped, or is cut off from the network, would else hold every other up until it ends."""
+    monkeypatch.setattr(store, "_LONGEST_REST", 1)
+    asleep = open_database(postgres_url, schema="moments_test")
+    awake = open_database(postgres_url, schema="moments_test")
+    migrate(asleep, [FIRST])
+    try:
+        with connected(asleep), connected(awake):
+            asleep.begin()
+            asleep.execute_sql("INSERT INTO things VALUES (1, 'mine')")
+            awake.execute_sql("SET statement_timeout = '20s'")
+            awake.execute_sql("INSERT INTO things VALUES (1, 'yours')")
+            with pytest.raises(STORE_FAULTS):
+                asleep.execute_sql("SELECT 1")
+            assert awake.execute_sql("SELECT name FROM things").fetchall() == [("yours",)]
+    finally:
+        close_database(asleep)
+        close_database(awake)
 
 
 def test_processes_that_migrate_at_once_take_turns(database_url: str) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from contracts.topology import partition_of
 from shared.store import connected
-from tests.integration.trigger_rig import STACKS, Rig, running_rig, seconds, wait_until
+from tests.integration.trigger_rig import PARTITIONS, STACKS, Rig, running_rig, seconds, wait_until
 
 
 @pytest.fixture(params=STACKS)
@@ -49,4 +50,5 @@ def test_a_worker_that_stood_by_raises_soon_after_it_took_over(rig: Rig) -> None
 
     rig.listen_until(lambda: rig.profiles()["first@example.com"] == 2, "the second moment")
     assert rig.events[-1].raised_at - last.time < seconds(4 + 8)
-    assert rig.read("SELECT DISTINCT owner FROM partitions WHERE epoch > 0") == [("trigger-2",)]
+    place = partition_of(last.configuration, last.id_type, last.profile, PARTITIONS)
+    assert rig.read("SELECT owner FROM partitions WHERE partition = ?", (place,)) == [("trigger-2",)]
