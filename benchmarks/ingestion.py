@@ -1,7 +1,7 @@
 """Signals per second over HTTP into ingestion: one to a request, and 50 to a request.
 
 Measured: the real gunicorn set up as by `moments serve ingestion` (2 processes of 4 threads), a web key with
-its origin, signals of 800 bytes in plain JSON; two client processes of 8 keep-alive connections each, on the same machine.
+its origin, signals of 800 bytes in plain JSON; two client processes of 8 keep-alive connections each, on one machine.
 A request is counted when it was answered with 200, that is when the broker has every signal of it on disk. Beside it:
 an endpoint that reads the same bodies and does nothing, under the same gunicorn settings, asked by the same clients.
 

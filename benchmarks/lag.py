@@ -1,11 +1,11 @@
 """Fire lag: from the instant at which a wait is due until the broker has confirmed its event.
 
 Measured: the real trigger worker with many pending waits (due in 1 h) and a schedule of 500 waits a second that
-come due one after the other; per event the time at which the outbox marked it as confirmed, less its `dueAt`. The waits are
+come due one by one; per event the time at which the outbox marked it as confirmed, less its `dueAt`. The waits are
 made by the trigger's own intake before the worker starts. One journey queue is bound. Beside it: a process that at the
 same instants publishes the same number of messages of the same size and takes the time of each confirm.
 
-Not shown: signals that arrive at the same time; a journey that consumes; the first second after the start.
+Not shown: signals arriving at the same time; a journey that consumes; the first second after the start.
 """
 
 from __future__ import annotations
