@@ -164,9 +164,12 @@ def _is_behind(stored: Stored, moment: Moment) -> bool:
 
 
 def _due_before(moment: Moment, wait: Wait) -> int:
-    """The due with the settings before the last edit; later than now when the edit brought it forward."""
+    """The due with the settings before the last edit; later than now when the edit brought it forward.
+
+    Several edits may come together: no wait was due before the instant at which it stands in the index.
+    """
     versions = moment.versions
-    return versions[max(0, len(versions) - 2)].timing.due(wait.opened[0], wait.last[0])
+    return max(wait.armed, versions[max(0, len(versions) - 2)].timing.due(wait.opened[0], wait.last[0]))
 
 
 def _found(shelf: BatchShelf, moment: Moment, chunk: Sequence[DueWait]) -> Iterator[tuple[DueWait, Stored, Wait]]:

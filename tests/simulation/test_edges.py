@@ -125,6 +125,27 @@ def test_an_edit_is_heeded_in_a_partition_where_nothing_comes(world: World) -> N
     assert raises(world) == [(True, "")]
 
 
+def test_two_edits_while_the_worker_was_away_spread_what_they_make_due(world: World) -> None:
+    """The last one did not change the duration; it is the one before that made the waits due."""
+    long = SettingsVersion(version=1, since=START, settings={"duration": "PT2H"})
+    world.moment = msgspec.structs.replace(world.moment, history=(long,), version=2)
+    world.worker._keep_state(world.moment)
+    send(world, "a")
+    consume(world)
+
+    world.pass_time(10 * MINUTE)
+    edited(world, duration="PT1M")
+    world.worker._keep_state(edited(world, minimumValue={"amount": 1, "currency": "EUR"}))
+    world.wake()
+    consume(world)
+    assert raises(world) == []
+
+    world.pass_time(MINUTE)
+    world.wake()
+    consume(world)
+    assert raises(world) == [(True, "")]
+
+
 def test_waits_of_a_moment_that_was_deleted_before_they_were_stopped_are_suppressed(world: World) -> None:
     """The worker dies after it has stored the last state, before it has done what that means."""
     send(world, "a")
