@@ -17,7 +17,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.figures import Figure
@@ -43,9 +43,9 @@ def names(brokers: Sequence[str] = BROKERS) -> list[str]:
     return [f"http {form} {broker}" for broker in brokers for form in (_SINGLE, _BATCH)]
 
 
-def measure(places: Places, seconds: float, wanted: Callable[[str], bool]) -> Iterator[Figure]:
+def measure(places: Places, seconds: float, wanted: Collection[str]) -> Iterator[Figure]:
     """The figures of the wanted names, each over `seconds`."""
-    chosen = {broker: [f for f in (_SINGLE, _BATCH) if wanted(f"http {f} {broker}")] for broker in BROKERS}
+    chosen = {broker: [f for f in (_SINGLE, _BATCH) if f"http {f} {broker}" in wanted] for broker in BROKERS}
     forms = [form for form in (_SINGLE, _BATCH) if any(form in some for some in chosen.values())]
     if not forms:
         return

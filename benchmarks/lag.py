@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,7 +39,8 @@ from shared.store import connected, open_database
 PER_SECOND = 500
 FLOOR = 1.0
 PAIRS = (("embedded", "sqlite"), ("rabbitmq", "postgresql"))
-_START = 8 * SECOND
+_LEAD = 4 * SECOND
+_PREPARED_PER_SECOND = 2_500
 _WARM_UP = SECOND
 _AT_ONCE = 2_000
 _PATIENCE = 120 * SECOND
@@ -63,14 +64,14 @@ def names(brokers: Sequence[str], stores: Sequence[str]) -> list[str]:
     return [f"fire lag {broker} {store}" for broker, store in PAIRS if broker in brokers and store in stores]
 
 
-def measure(places: Places, pending: int, seconds: float, wanted: Callable[[str], bool]) -> Iterator[Figure]:
+def measure(places: Places, pending: int, seconds: float, wanted: Collection[str]) -> Iterator[Figure]:
     """The figures of the wanted names, with so many pending waits and due ones for so long."""
     for broker, store in PAIRS:
         name = f"fire lag {broker} {store}"
-        if not wanted(name):
+        if name not in wanted:
             continue
         with places.place(broker, store) as place:
-            bare = _bare_lags(place.settings, min(seconds, 5.0))
+            bare = _bare_lags(place.settings, min(seconds / 2, 5.0))
         with places.place(broker, store) as place:
             found = _fire_lags(place, pending, seconds)
         for text, share in (("p50", 0.5), ("p99", 0.99)):
@@ -87,10 +88,10 @@ def _fire_lags(place: Place, pending: int, seconds: float) -> Lags:
     far = clock.now()
     _apply(settings, [_left_cart("far", n, far) for n in range(pending)])
     count = round(seconds * PER_SECOND)
-    first = clock.now() + _START
+    first = clock.now() + _LEAD + count * SECOND // _PREPARED_PER_SECOND
     step = SECOND // PER_SECOND
     _apply(settings, [_left_cart("due", n, first + n * step - HOUR) for n in range(count)])
-    if clock.now() > first - 3 * SECOND:
+    if clock.now() > first - _LEAD // 2:
         raise RuntimeError("preparing took too long; the waits came due before the worker started")
     with place.program("-m", "services.trigger.worker"):
         confirmed = _await_confirmed(settings, count, clock, first + count * step + _PATIENCE)
@@ -138,7 +139,7 @@ def _await_confirmed(settings: Settings, count: int, clock: Clock, deadline: int
         while (done := _count_sent(Rows(database))) < count:
             if clock.now() > deadline:
                 raise RuntimeError(f"{done} of {count} events are confirmed")
-            time.sleep(0.5)
+            time.sleep(0.25)
         rows = Rows(database).execute("SELECT body, sent_at FROM outbox WHERE sent_at IS NOT NULL")
     dues = [(_instant(bytes(body)), int(sent)) for body, sent in rows]
     return [(due, (sent - due) / SECOND) for due, sent in dues]

@@ -1,4 +1,4 @@
-"""Where benchmarks run: fresh brokers and databases on private servers, started at first use."""
+"""Where benchmarks run: fresh brokers and databases on private servers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class Place:
 
 
 class Places:
-    """Makes places, each with its own data. Use as a context: the servers end with it."""
+    """Makes places, each with its own data. Use as a context: the servers, started at first use, end with it."""
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="moments-bench-"))
@@ -77,10 +78,18 @@ class Places:
 
     def __exit__(self, *_: object) -> None:
         if self._rabbitmq is not None:
+            self._rabbitmq.kill()
             self._rabbitmq.stop()
         if self._postgres is not None:
             self._postgres.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def start(self, servers: Iterable[str]) -> None:
+        """Start servers at the same time, before anything is measured."""
+        starts = {"rabbitmq": self._rabbitmq_node, "postgresql": self._postgres_node}
+        with ThreadPoolExecutor() as pool:
+            for started in [pool.submit(starts[server]) for server in servers]:
+                started.result()
 
     @contextmanager
     def place(self, broker: str, store: str) -> Iterator[Place]:

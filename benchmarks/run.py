@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks import ingestion, lag, trigger
@@ -25,7 +25,7 @@ class Size:
 
 
 FULL = Size(signals=100_000, http_seconds=8.0, pending=100_000, due_seconds=20.0)
-QUICK = Size(signals=8_000, http_seconds=1.0, pending=10_000, due_seconds=3.0)
+QUICK = Size(signals=6_000, http_seconds=0.8, pending=5_000, due_seconds=2.0)
 
 
 def main() -> None:
@@ -68,13 +68,13 @@ def _names(unavailable: dict[str, str]) -> list[str]:
     return [*trigger.names(brokers, stores), *ingestion.names(brokers), *lag.names(brokers, stores)]
 
 
-def _chosen(known: list[str], only: list[str]) -> Callable[[str], bool]:
-    chosen = {name for name in known if not only or any(part in name for part in only)}
-    return chosen.__contains__
+def _chosen(known: list[str], only: list[str]) -> set[str]:
+    return {name for name in known if not only or any(part in name for part in only)}
 
 
-def _measure(size: Size, wanted: Callable[[str], bool]) -> Iterator[Figure]:
+def _measure(size: Size, wanted: set[str]) -> Iterator[Figure]:
     with Places() as places:
+        places.start(server for server in ("rabbitmq", "postgresql") if any(server in name for name in wanted))
         yield from trigger.measure(places, size.signals, wanted)
         yield from ingestion.measure(places, size.http_seconds, wanted)
         yield from lag.measure(places, size.pending, size.due_seconds, wanted)

@@ -76,7 +76,7 @@ def body_of(signal: CartSignal) -> bytes:
 
 
 def _encode(signal: CartSignal, note: str) -> bytes:
-    items = tuple(Item(product_id=f"p{n:05d}", price=9.99, name=f"Thing {n}") for n in signal.products)
+    items = tuple(Item(product_id=f"p{n:05d}", price=9.99) for n in signal.products)
     return encode_signal(
         id=signal.id,
         source=WEB_KEY,
