@@ -152,6 +152,7 @@ def test_the_metrics_are_those_of_the_scrape(rig: Rig, trigger: Trigger, get: Ca
     rig.add("bob@example.com")
     rig.purchase("bob@example.com")
     wait_until(rig.applied, "the signals to be applied")
+    wait_until(lambda: rig.seen("trigger-1"), "the worker to tell that it lives")
 
     found = metrics(trigger.app.test_client())
 

@@ -172,11 +172,20 @@ class Rig:
         return worker
 
     def started(self, name: str = "trigger-1") -> subprocess.Popen[bytes]:
-        """Start a worker and wait until it has told that it is there."""
-        since = self.clock.now()
+        """Start a worker and wait until it has taken all partitions, or, where another has them, told that it lives."""
+        since, before = self.clock.now(), self._epochs(name)
         worker = self.start(name)
-        wait_until(lambda: self.seen(name) >= since, f"{name} to be seen; see {self.folder}/worker.log", 60)
+        wait_until(
+            lambda: self._epochs(name) >= before + PARTITIONS or self.seen(name) >= since,
+            f"{name} to be there; see {self.folder}/worker.log",
+            60,
+        )
         return worker
+
+    def _epochs(self, name: str) -> int:
+        """The sum of the epochs of the partitions that a worker took last."""
+        found = self.read("SELECT sum(epoch) FROM partitions WHERE owner = ?", (name,))
+        return int(found[0][0] or 0)
 
     def seen(self, name: str) -> int:
         """When a worker was seen last; 0 for never."""
