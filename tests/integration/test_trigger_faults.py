@@ -11,12 +11,28 @@ from pathlib import Path
 
 import pytest
 
-from contracts.times import parse_duration
+from contracts.times import DAY, parse_duration
+from contracts.topology import partition_of
+from services.trigger.engine.application import profile_of
+from services.trigger.engine.membership import membership_of
+from services.trigger.intake import apply_batch
+from services.trigger.registry import Registry
+from services.trigger.store.records import take_partition
+from services.trigger.store.shelf import Arrival
 from services.trigger.worker import Worker
 from shared.broker import connect_broker
 from shared.clock import SystemClock
-from shared.store import STORE_FAULTS
-from tests.integration.trigger_rig import STACKS, Rig, raise_ids, running_rig, seconds, wait_until
+from shared.store import STORE_FAULTS, connected
+from tests.integration.trigger_rig import (
+    PARTITIONS,
+    STACKS,
+    Rig,
+    message_of,
+    raise_ids,
+    running_rig,
+    seconds,
+    wait_until,
+)
 from tests.support.postgres import PostgresNode
 from tests.support.rabbitmq import RabbitMQNode
 
@@ -210,6 +226,32 @@ def test_a_worker_that_was_frozen_is_taken_over_from_and_fenced(
         assert rig.differences() == []
     finally:
         rig.close()
+
+
+def test_a_worker_whose_partition_was_taken_trusts_nothing_that_it_remembers(rig: Rig) -> None:
+    """Another process, played by the test, takes the partition and applies a purchase that the worker never saw."""
+    state = rig.moment(duration="PT3S")
+    rig.started()
+    added = rig.add("ada@example.com")
+    wait_until(rig.applied, "the signal to be applied")
+    place = partition_of(added.configuration, added.id_type, added.profile, PARTITIONS)
+    epochs = "SELECT epoch, owner FROM partitions WHERE partition = ?"
+    before = rig.read(epochs, (place,))[0][0]
+
+    others = Registry(DAY)
+    others.put_moment(state)
+    bought = rig.signal("ada@example.com", "cart/purchase")
+    arrival = Arrival(place, bought, message_of(bought).body, profile_of(bought), membership_of(bought))
+    with connected(rig.database), rig.database.atomic():
+        take_partition(rig.rows, place, "trigger-2")
+        apply_batch(rig.rows, [arrival], others)
+    rig.sent.append(bought)
+    again = rig.add("ada@example.com")
+
+    rig.listen_until(lambda: rig.events and not rig.pending(), "the moment")
+    assert [event.data["signalIds"] for event in rig.events] == [[again.id]]
+    assert rig.ledger() == {"opened": 2, "ended:cart/purchase": 1, "raised": 1}
+    assert rig.read(epochs, (place,)) == [(before + 2, "trigger-1")]
 
 
 class SteppingClock:
