@@ -471,7 +471,7 @@ def _buy_while_the_worker_is_away(stack: Stack, seconds: int) -> Shop | None:
     None when the machine was so slow that the first purchase came after the due.
     """
     shop = stack.make_shop(f"PT{seconds}S")
-    client = Client(stack.up.url("ingestion"), {"X-Api-Key": shop.key})
+    client = Client(stack.up.url("ingestion"), {"X-Api-Key": shop.key, "Connection": "close"})
     bought, left, bought_late = (Visitor(client, each) for each in ("bought", "left", "bought-late"))
     due = [each.does("add") + seconds * SECOND for each in (bought, left, bought_late)]
     wait_until(lambda: stack.ledger(shop)["pending"] == 3, "the waits to be pending", PATIENCE)
