@@ -39,7 +39,7 @@ from shared.store import connected, open_database
 PER_SECOND = 500
 FLOOR = 1.0
 PAIRS = (("embedded", "sqlite"), ("rabbitmq", "postgresql"))
-_LEAD = 4 * SECOND
+_LEAD = 3 * SECOND
 _PREPARED_PER_SECOND = 2_500
 _WARM_UP = SECOND
 _AT_ONCE = 2_000

@@ -25,7 +25,7 @@ class Size:
 
 
 FULL = Size(signals=100_000, http_seconds=8.0, pending=100_000, due_seconds=20.0)
-QUICK = Size(signals=6_000, http_seconds=0.8, pending=5_000, due_seconds=2.0)
+QUICK = Size(signals=5_000, http_seconds=0.7, pending=3_000, due_seconds=2.0)
 
 
 def main() -> None:
