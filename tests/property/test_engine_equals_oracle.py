@@ -10,7 +10,7 @@ from tests.oracle.cases import CASES, Case
 from tests.oracle.strategies import History, histories, shuffled_bursts, watched
 from tests.property.translation import Seen, replayed, seen_by_oracle
 
-MANY = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def check(found: Seen, expected: Seen) -> None:
@@ -50,7 +50,7 @@ def test_engine_and_oracle_agree(history: History) -> None:
     assert balances(found)
 
 
-@settings(MANY, max_examples=200)
+@settings(MANY, max_examples=80)
 @given(pair=st.sampled_from(["cart_abandon", "browse_abandon"]).flatmap(shuffled_bursts))
 def test_the_order_of_arrival_changes_no_raise(pair: tuple[History, History]) -> None:
     first, second = (replayed(h.arrivals, h.moment, h.expiry)[1] for h in pair)
@@ -58,7 +58,7 @@ def test_the_order_of_arrival_changes_no_raise(pair: tuple[History, History]) ->
     assert first.raises == second.raises
 
 
-@settings(MANY, max_examples=200)
+@settings(MANY, max_examples=80)
 @given(history=st.sampled_from(["cart_abandon", "browse_abandon"]).flatmap(histories))
 def test_the_ledger_balances_at_every_instant(history: History) -> None:
     for length in range(len(history.arrivals) + 1):

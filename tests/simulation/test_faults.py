@@ -20,7 +20,7 @@ from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from tests.simulation.world import World
 
-SEEDS = 25
+SEEDS = 12
 STEPS = 150
 
 
