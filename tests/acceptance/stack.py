@@ -208,14 +208,11 @@ class Stack:
     def settle(self, shop: Shop, signals: int) -> None:
         """Wait until the shop's signals are all applied, its waits decided and their events published."""
 
-        def settled() -> bool:
-            return (
-                self.ledger(shop)["pending"] == 0
-                and self.query("SELECT count(*) FROM outbox WHERE sent_at IS NULL")[0][0] == 0
-                and len(self.signals(shop)) == signals
-            )
-
-        wait_until(lambda: self.up.ready("trigger") and settled(), "every wait to be decided", timeout=PATIENCE)
+        unsent = "SELECT count(*) FROM outbox WHERE sent_at IS NULL"
+        wait_until(lambda: self.up.ready("trigger"), "trigger to be ready", PATIENCE)
+        wait_until(lambda: len(self.signals(shop)) >= signals, f"the shop's {signals} signals to be applied", PATIENCE)
+        wait_until(lambda: self.ledger(shop)["pending"] == 0, "every wait to be decided", PATIENCE)
+        wait_until(lambda: self.query(unsent)[0][0] == 0, "every event to be published", PATIENCE)
 
     def events(self, shop: Shop, outcome: str = "raised") -> list[dict[str, Any]]:
         """Every decided occurrence by trigger's REST API."""
