@@ -1,8 +1,9 @@
-"""What journeys receive of a moment: CloudEvents JSON (DOMAIN §7)."""
+"""What journeys receive of moments and of the audience: CloudEvents JSON (DOMAIN §7)."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -10,7 +11,11 @@ from contracts.configurations import ConfigurationState
 from contracts.times import to_rfc3339
 
 EVENT_SCHEMA = "evt:moment/v1"
+RECOVERED_SCHEMA = "evt:moment.recovered/v1"
+PROFILE_SCHEMA = "evt:audience.profile/v1"
 EVENT_SOURCE = "moments/trigger"
+AUDIENCE_PROFILE = "audience.profile"
+"""Type and routing key of the message that tells the state of an audience's profile."""
 
 
 class MomentEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -45,7 +50,107 @@ class MomentEventData(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
     signal_ids: tuple[str, ...]
 
 
+class RecoveredEventData(MomentEventData, frozen=True, rename="camel", kw_only=True):
+    """`data` of a recovered event: that of the raise, and what completed it (DOMAIN §6.10).
+
+    `recovered_by`: source, id and kind of the completing signal. `value`: what was bought or booked, an amount for
+    each currency; empty when nothing had a price.
+    """
+
+    raise_id: str
+    recovered_at: str
+    recovered_by: dict[str, str]
+    value: list[dict[str, Any]]
+
+
+class RecoveredEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The process of a raise was completed after it; `type` is `moment.<type>.recovered`."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: str
+    datacontenttype: str = ""
+    dataschema: str = ""
+    data: RecoveredEventData
+
+
+class AudienceProfileData(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """`data` of an `audience.profile` event: what is known of a customer of an audience now.
+
+    `version` rises with every change of the profile: a reader keeps the greatest. `last_signal`: type, source, id,
+    time and site. `last_moment`: id, name and type of the moment, raise id and time of the latest raise; None before
+    the first. `counts`: `signals`, `raises`.
+    """
+
+    audience: dict[str, str] | None
+    audience_configuration: dict[str, str]
+    profile: dict[str, str]
+    version: int
+    first_seen_at: str
+    last_seen_at: str
+    last_signal: dict[str, Any]
+    attributes: dict[str, Any]
+    last_moment: dict[str, str] | None
+    counts: dict[str, int]
+
+
+class AudienceProfileEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The audience's profile is to be updated: first seen, attributes changed, or a moment raised (DOMAIN §7)."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: str
+    datacontenttype: str = ""
+    dataschema: str = ""
+    data: AudienceProfileData
+
+
 _encoder = msgspec.json.Encoder()
+_moment_decoder = msgspec.json.Decoder(MomentEvent)
+
+
+def recovered_routing_key(moment_type: str) -> str:
+    """`moment.cart_abandon.recovered`."""
+    return f"{moment_routing_key(moment_type)}.recovered"
+
+
+def recovered_id_of(raise_id: str) -> str:
+    """The id of a raise's recovered event: UUIDv5 of the raise id and "recovered" (DOMAIN §6.10)."""
+    return str(uuid5(UUID(raise_id), "recovered"))
+
+
+def encode_recovered_event(
+    raised: bytes, *, time: int, signal: tuple[str, str, str], value: list[dict[str, Any]]
+) -> bytes:
+    """The bytes of a recovered event from those of the raise's event.
+
+    `time`: the completing signal's, µs. `signal`: its source, id and kind. `value`: amounts by currency.
+    """
+    event = _moment_decoder.decode(raised)
+    of_raise = {name: getattr(event.data, name) for name in MomentEventData.__struct_fields__}
+    recovered_at = to_rfc3339(time)
+    return _encoder.encode(
+        RecoveredEvent(
+            specversion="1.0",
+            id=recovered_id_of(event.id),
+            source=EVENT_SOURCE,
+            type=f"{event.type}.recovered",
+            time=recovered_at,
+            datacontenttype="application/json",
+            dataschema=RECOVERED_SCHEMA,
+            data=RecoveredEventData(
+                **of_raise,
+                raise_id=event.id,
+                recovered_at=recovered_at,
+                recovered_by=dict(zip(("source", "id", "signal"), signal, strict=True)),
+                value=value,
+            ),
+        )
+    )
 
 
 def moment_routing_key(moment_type: str) -> str:

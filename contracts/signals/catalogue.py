@@ -58,6 +58,12 @@ class SignalKind:
         ):
             object.__setattr__(self, name, value)
 
+    @property
+    def processes(self) -> tuple[str, ...]:
+        """The kinds of process that it may be part of."""
+        own = () if self.process is None else (self.process,)
+        return (*own, "browse") if self.also_browse else own
+
 
 def _cart(verb: str, title: str, summary: str, **more: object) -> SignalKind:
     return SignalKind(

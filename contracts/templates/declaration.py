@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 Rule = Literal["inactivity", "instant"]
-SettingType = Literal["duration", "integer", "choice", "money", "texts", "sites", "quiet_hours"]
+SettingType = Literal["duration", "integer", "choice", "choices", "money", "texts", "sites", "quiet_hours"]
 Effect = Literal["opens", "slides", "ends", "completes"]
+OncePer = Literal["process", "order"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,8 @@ class Template:
     `rule`: `inactivity` (duration after the last activity) or `instant` (delay after the first signal).
     `needs_content`: a process whose content is empty neither opens nor raises, and emptying it ends (carts).
     `revisit`: µs; after an ender, an opening signal within this time of the process's last signal opens nothing.
-    `once_per`: instant only; the field whose value raises once (`orderId`), else once per process.
+    `once_per`: instant only; `process`: at most one raise for each process; `order`: for each orderId, and for a
+    purchase without one, once for each cart until one of `reopens` opens it again.
     """
 
     type: str
@@ -53,7 +55,8 @@ class Template:
     completes: tuple[str, ...] = ()
     needs_content: bool = False
     revisit: int = 0
-    once_per: str | None = None
+    once_per: OncePer | None = None
+    reopens: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
     effects: Mapping[str, Effect] = field(init=False, repr=False, compare=False)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from contracts.signals import CATALOGUE
-from contracts.templates.declaration import Rule, Setting, SettingType, Template
+from contracts.templates.declaration import OncePer, Rule, Setting, SettingType, Template
 from contracts.templates.validation import Fault, check_value
 from contracts.times import parse_duration
 
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent
 _SHARED = "settings.toml"
 _KEYS = {
     *("type", "title", "icon", "purpose", "goal", "description", "sentence", "rule", "process", "opens", "slides"),
-    *("ends", "completes", "needs_content", "revisit", "once_per", "settings"),
+    *("ends", "completes", "reopens", "needs_content", "revisit", "once_per", "settings"),
 }
 _SELECTORS = ("rules", "processes")
 
@@ -52,7 +52,7 @@ def template_from(document: dict[str, Any]) -> Template:
         raise InvalidTemplate(f"unknown keys {sorted(unknown)}")
     given = dict(document)
     settings = _settings(given.pop("settings", {}), given.get("rule", ""), given.get("process", ""))
-    for name in ("opens", "slides", "ends", "completes"):
+    for name in ("opens", "slides", "ends", "completes", "reopens"):
         given[name] = tuple(given.get(name, ()))
     if "revisit" in given:
         given["revisit"] = parse_duration(given["revisit"])
@@ -69,11 +69,17 @@ def _check(template: Template) -> None:
         raise InvalidTemplate(f"{template.type}: unknown rule {template.rule!r}")
     if not template.opens:
         raise InvalidTemplate(f"{template.type}: no signal opens it")
-    for name in template.signals:
+    for name in template.signals + template.reopens:
         if name not in CATALOGUE:
             raise InvalidTemplate(f"{template.type}: unknown signal {name!r}")
+        if template.process not in CATALOGUE[name].processes:
+            raise InvalidTemplate(f"{template.type}: {name} is no signal of the process {template.process!r}")
     if len(set(template.signals)) != len(template.signals):
         raise InvalidTemplate(f"{template.type}: a signal has two effects")
+    if template.once_per not in (None, *get_args(OncePer)):
+        raise InvalidTemplate(f"{template.type}: unknown once_per {template.once_per!r}")
+    if template.rule != "instant" and template.once_per is not None:
+        raise InvalidTemplate(f"{template.type}: once_per is for instant moments")
 
 
 @cache

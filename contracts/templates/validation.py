@@ -109,6 +109,17 @@ def _choice(setting: Setting, value: Any, faults: list[Fault]) -> Any:
     return value
 
 
+def _several(setting: Setting, value: Any, faults: list[Fault]) -> Any:
+    """Some of the choices, in their declared order and each once."""
+    if not isinstance(value, list) or not value:
+        faults.append(Fault("", f"choose at least one of {', '.join(setting.choices)}."))
+        return value
+    for index, entry in enumerate(value):
+        if entry not in setting.choices:
+            faults.append(Fault(f"/{index}", f"choose among {', '.join(setting.choices)}."))
+    return value if faults else [choice for choice in setting.choices if choice in value]
+
+
 def _money(_setting: Setting, value: Any, faults: list[Fault]) -> Any:
     if not isinstance(value, dict) or set(value) != {"amount", "currency"}:
         faults.append(Fault("", 'write an amount and a currency, as in {"amount": 50, "currency": "EUR"}.'))
@@ -168,6 +179,7 @@ _CHECKS: dict[str, Callable[[Setting, Any, list[Fault]], Any]] = {
     "duration": _duration,
     "integer": _integer,
     "choice": _choice,
+    "choices": _several,
     "money": _money,
     "texts": _texts,
     "sites": _sites,
