@@ -116,7 +116,7 @@ def _apply(settings: Settings, signals: Sequence[CartSignal]) -> None:
         for start in range(0, len(signals), _AT_ONCE):
             arrivals = [_arrival(signal, settings.partitions) for signal in signals[start : start + _AT_ONCE]]
             with database.atomic():
-                apply_batch(Rows(database), arrivals, registry)
+                apply_batch(Rows(database), arrivals, registry, SystemClock().now())
 
 
 def _arrival(cart: CartSignal, partitions: int) -> Arrival:

@@ -19,7 +19,15 @@ from services.trigger.engine.waits import ready_of, stop_wait
 from services.trigger.registry import Registry
 from services.trigger.store.cache import Cache, Stored
 from services.trigger.store.keys import process_key, profile_key
-from services.trigger.store.records import DueWait, move_waits, recent_signals, save_effects, settle, waits_of_moment
+from services.trigger.store.records import (
+    DueWait,
+    last_sequence,
+    move_waits,
+    recent_signals,
+    save_effects,
+    settle,
+    waits_of_moment,
+)
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import BatchShelf
 
@@ -57,30 +65,30 @@ class Changes:
         `new_run`, `new_timing`: whether the run or the timing may differ from what is settled already.
         """
         if not moment.running:
-            self._stop(moment, partitions, only_old=False)
+            self._stop(moment, partitions, now, only_old=False)
         else:
             if new_run:
-                self._stop(moment, partitions, only_old=True)
-                self._catch_up(moment, set(partitions))
+                self._stop(moment, partitions, now, only_old=True)
+                self._catch_up(moment, set(partitions), now)
             if new_timing:
                 self._retime(moment, partitions, now)
         with self._transaction() as rows:
             settle(rows, moment.id, partitions, version, moment.run)
 
-    def _stop(self, moment: Moment, partitions: Sequence[int], *, only_old: bool) -> None:
+    def _stop(self, moment: Moment, partitions: Sequence[int], now: int, *, only_old: bool) -> None:
         """Suppress the pending waits; `only_old`: those of an earlier run (a stop and start while away)."""
         with self._transaction() as rows:
             pending = waits_of_moment(rows, moment.id, partitions)
         for chunk in _chunks(pending):
             with self._transaction() as rows:
-                shelf, effects = BatchShelf(rows, self._cache), Effects()
+                shelf, effects = BatchShelf(rows, self._cache), Effects(after=last_sequence(rows))
                 for row, stored, wait in _found(shelf, moment, chunk):
                     track = stored.process.tracks[moment.id]
                     if not only_old or track.run != moment.run:
-                        stop_wait(track, row.key[0], moment.id, wait, effects)
+                        stop_wait(track, row.key[0], moment, wait, effects)
                         shelf.touch(row.key[0])
                 shelf.save()
-                save_effects(rows, effects, shelf.partition_of, chunk[0].partition)
+                save_effects(rows, effects, shelf.stored, chunk[0].partition, now)
 
     def _retime(self, moment: Moment, partitions: Sequence[int], now: int) -> None:
         """Move the index entries of waits to the dues of the settings now in force.
@@ -126,7 +134,7 @@ class Changes:
         move_waits(rows, moved)
         return overdue
 
-    def _catch_up(self, moment: Moment, partitions: set[int]) -> None:
+    def _catch_up(self, moment: Moment, partitions: set[int], now: int) -> None:
         """Open the waits of signals that were applied before the start of the run was known here."""
         with self._transaction() as rows:
             bodies = recent_signals(rows, moment.run, MINUTE)
@@ -139,10 +147,10 @@ class Changes:
         }
         for chunk in _chunks(sorted(keys)):
             with self._transaction() as rows:
-                self._derive(rows, moment, chunk, partitions)
+                self._derive(rows, moment, chunk, partitions, now)
 
-    def _derive(self, rows: Rows, moment: Moment, keys: Sequence[bytes], partitions: set[int]) -> None:
-        shelf, effects = BatchShelf(rows, self._cache), Effects()
+    def _derive(self, rows: Rows, moment: Moment, keys: Sequence[bytes], partitions: set[int], now: int) -> None:
+        shelf, effects = BatchShelf(rows, self._cache), Effects(after=last_sequence(rows))
         rules = self._registry.book.rules(moment.configuration, moment.template.process)
         behind = {
             key: stored
@@ -155,7 +163,7 @@ class Changes:
             shelf.touch(key)
         shelf.save()
         if behind:
-            save_effects(rows, effects, shelf.partition_of, next(iter(behind.values())).partition)
+            save_effects(rows, effects, shelf.stored, next(iter(behind.values())).partition, now)
 
 
 def _is_behind(stored: Stored, moment: Moment) -> bool:

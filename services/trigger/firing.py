@@ -22,6 +22,7 @@ from services.trigger.store.records import (
     due_waits,
     insert_raises,
     last_raises,
+    last_sequence,
     move_waits,
 )
 from services.trigger.store.rows import Rows
@@ -70,7 +71,7 @@ def fire(
     candidates, orphans = _candidates(shelf, found, registry)
     delete_waits(rows, [row.key for row in orphans])
     shelf.fetch_history({id(c.stored.process): c.stored.process for c in candidates}.values())
-    batch = _Batch(rows, outbox, registry, now)
+    batch = _Batch(rows, outbox, registry, now, last_sequence(rows))
     batch.read_last_raises(candidates)
     for candidate in sorted(candidates, key=lambda candidate: candidate.order):
         batch.decide(shelf, candidate, min(credits[candidate.row.partition], now))
@@ -100,11 +101,12 @@ def _candidates(
 class _Batch:
     """The decisions of one transaction and what they write."""
 
-    def __init__(self, rows: Rows, outbox: Outbox, registry: Registry, now: int):
+    def __init__(self, rows: Rows, outbox: Outbox, registry: Registry, now: int, after: int):
         self._rows = rows
         self._outbox = outbox
         self._registry = registry
         self._now = now
+        self._after = after
         self._last: dict[str, dict[bytes, int]] = {}
         self._moved: list[tuple[int, tuple[bytes, str, int]]] = []
         self._gone: list[tuple[bytes, str, int]] = []
@@ -143,7 +145,8 @@ class _Batch:
             wait.armed = outcome.at
             self._moved.append((outcome.at, candidate.row.key))
             return
-        record(stored.process.tracks[moment.id], wait, outcome)
+        track = stored.process.tracks[moment.id]
+        record(track, wait, outcome)
         self._gone.append(candidate.row.key)
         event = b""
         if outcome.raised:
@@ -156,7 +159,7 @@ class _Batch:
                 message_id=outcome.raise_id,
             )
             self._messages[outcome.raise_id] = (candidate.row.partition, message)
-        self._note(candidate, outcome, event)
+        self._note(candidate, outcome, event, track.run)
 
     def write(self, partition: int) -> None:
         """Write index, raises, outbox and counters. A raise that stands already is published no second time."""
@@ -171,7 +174,7 @@ class _Batch:
             self._outbox.add(messages, partition=place)
         add_counts(self._rows, self._counts, partition)
 
-    def _note(self, candidate: _Candidate, outcome: Decision, event: bytes) -> None:
+    def _note(self, candidate: _Candidate, outcome: Decision, event: bytes, run: int) -> None:
         counter = "raised" if outcome.raised else f"suppressed:{outcome.reason}"
         self._counts[candidate.moment.id, counter] += 1
         self.raised += outcome.raised
@@ -187,6 +190,12 @@ class _Batch:
                 due_at=outcome.due,
                 decided_at=self._now,
                 event=event,
+                number=candidate.wait.number,
+                opened_at=outcome.opened_at,
+                last_at=outcome.last_activity_at,
+                run=run,
+                version=candidate.moment.versions[-1].number,
+                after=self._after,
             )
         )
 

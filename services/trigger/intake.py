@@ -60,7 +60,9 @@ def sort_deliveries(deliveries: Sequence[Delivery], partitions: int) -> Sorted:
     return found
 
 
-def apply_batch(rows: Rows, arrivals: Sequence[Arrival], registry: Registry, cache: Cache | None = None) -> Applied:
+def apply_batch(
+    rows: Rows, arrivals: Sequence[Arrival], registry: Registry, now: int, cache: Cache | None = None
+) -> Applied:
     """Apply signals inside the caller's transaction."""
     if not arrivals:
         return Applied(0, 0, None)
@@ -70,10 +72,11 @@ def apply_batch(rows: Rows, arrivals: Sequence[Arrival], registry: Registry, cac
     shelf.prefetch(new)
     for arrival in new:
         assert arrival.entry is not None
+        effects.after = arrival.entry.sequence - 1
         apply_signal(shelf, arrival.entry, arrival.profile, arrival.membership, registry.book, effects)
         shelf.note_level(arrival)
     shelf.save()
-    save_effects(rows, effects, shelf.partition_of, arrivals[0].partition)
+    save_effects(rows, effects, shelf.stored, arrivals[0].partition, now)
     return Applied(len(new), len(arrivals) - len(new), min(effects.armed.values(), default=None))
 
 

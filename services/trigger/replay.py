@@ -125,7 +125,7 @@ class Replay:
         for key, (_, process) in self._processes.items():
             track = process.tracks.get(moment.id)
             if track is not None:
-                stop_waits(track, key, moment.id, self.effects)
+                stop_waits(track, key, moment, self.effects)
         self._take_effects()
 
     @property

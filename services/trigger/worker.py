@@ -188,7 +188,7 @@ class Worker:
     def _apply(self, found: Sorted) -> Applied:
         try:
             with self._transaction() as rows:
-                return apply_batch(rows, found.arrivals, self._registry, self._cache)
+                return apply_batch(rows, found.arrivals, self._registry, self._clock.now(), self._cache)
         except _FAULTS:
             raise
         except Exception:
@@ -202,7 +202,7 @@ class Worker:
         for arrival in arrivals:
             try:
                 with self._transaction() as rows:
-                    applied = apply_batch(rows, [arrival], self._registry, self._cache)
+                    applied = apply_batch(rows, [arrival], self._registry, self._clock.now(), self._cache)
             except _FAULTS:
                 raise
             except Exception as error:

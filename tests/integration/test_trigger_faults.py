@@ -244,7 +244,7 @@ def test_a_worker_whose_partition_was_taken_trusts_nothing_that_it_remembers(rig
     arrival = Arrival(place, bought, message_of(bought).body, profile_of(bought), membership_of(bought))
     with connected(rig.database), rig.database.atomic():
         take_partition(rig.rows, place, "trigger-2")
-        apply_batch(rig.rows, [arrival], others)
+        apply_batch(rig.rows, [arrival], others, rig.clock.now())
     rig.sent.append(bought)
     again = rig.add("ada@example.com")
 

@@ -218,7 +218,7 @@ def _track(process: Process, process_key: ProcessKey, moment: Moment, effects: E
     if track is None:
         track = process.tracks[moment.id] = Track(run=moment.run)
     elif track.run != moment.run:
-        stop_waits(track, process_key, moment.id, effects)
+        stop_waits(track, process_key, moment, effects)
         track.run = moment.run
     return track
 

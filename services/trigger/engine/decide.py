@@ -79,6 +79,11 @@ def raise_id_of(moment: str, process: ProcessId, source: str, signal: str) -> st
     return str(uuid5(RAISE_NAMESPACE, json.dumps(parts, ensure_ascii=False, separators=(",", ":"))))
 
 
+def stopped_id_of(raise_id: str, run: int, number: int) -> str:
+    """The id of a wait that a stop suppressed. It freezes nothing: a later run may raise under the raise's own id."""
+    return str(uuid5(UUID(raise_id), f"{STOPPED}:{run}:{number}"))
+
+
 def decide(
     process: Process,
     identity: ProcessId,
@@ -194,8 +199,9 @@ def _decision(
     content: ContentState | None = None,
     history: Sequence[Entry] = (),
 ) -> Decision:
+    raise_id = raise_id_of(moment.id, identity, wait.last[2], wait.last[3])
     return Decision(
-        raise_id=raise_id_of(moment.id, identity, wait.last[2], wait.last[3]),
+        raise_id=stopped_id_of(raise_id, track.run, wait.number) if reason == STOPPED else raise_id,
         raised=not reason,
         reason=reason,
         due=due,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from contracts.signals import Key
+
 ProcessKey = bytes
 WaitKey = tuple[ProcessKey, str, int]
 """Process, moment and number of a wait."""
@@ -26,19 +28,39 @@ class Contradiction:
     received_at: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """A wait that was suppressed because its moment was stopped (DOMAIN §5).
+
+    `run`: the run in which it was opened. `due`: the one that stood. `version`: the settings then in force.
+    `after`: the place in the signal log up to which signals were applied.
+    """
+
+    key: WaitKey
+    run: int
+    opened: Key
+    last: Key
+    due: int
+    version: int
+    after: int
+
+
 @dataclass(slots=True)
 class Effects:
-    """Collected over a batch: index entries to write, counters to add, contradictions to record.
+    """Collected over a batch: index entries to write, counters to add, stops and contradictions to record.
 
     `armed`: wait → due in the index. `disarmed`: waits that are no longer pending. `counts`: (moment, counter) → n,
     with counters `opened`, `slid`, `raised`, `ended:<reason>`, `suppressed:<reason>`, `ignored`; contradictions are
-    counted by whoever records them.
+    counted by whoever records them. `after`: set by the caller before each signal: the greatest place in the log of
+    those that were applied before it.
     """
 
     armed: dict[WaitKey, int] = field(default_factory=dict)
     disarmed: set[WaitKey] = field(default_factory=set)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     contradictions: list[Contradiction] = field(default_factory=list)
+    stopped: list[Stopped] = field(default_factory=list)
+    after: int = 0
 
     def arm(self, key: WaitKey, due: int) -> None:
         """The wait is pending and stands in the index at `due`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.trigger.engine.effects import Effects, ProcessKey
+from services.trigger.engine.effects import Effects, ProcessKey, Stopped
 from services.trigger.engine.moment import Moment
 from services.trigger.engine.state import Decided, Ended, Track, Wait
 from services.trigger.engine.timing import ready_at
@@ -47,16 +47,28 @@ def end_wait(track: Track, process_key: ProcessKey, moment: Moment, wait: Wait, 
         track.ended.append(Ended(number=wait.number, opened=wait.opened, last=wait.last))
 
 
-def stop_waits(track: Track, process_key: ProcessKey, moment_id: str, effects: Effects) -> None:
+def stop_waits(track: Track, process_key: ProcessKey, moment: Moment, effects: Effects) -> None:
     """Suppress every pending wait of a track: its moment was stopped."""
     for wait in list(track.waits):
-        stop_wait(track, process_key, moment_id, wait, effects)
+        stop_wait(track, process_key, moment, wait, effects)
 
 
-def stop_wait(track: Track, process_key: ProcessKey, moment_id: str, wait: Wait, effects: Effects) -> None:
+def stop_wait(track: Track, process_key: ProcessKey, moment: Moment, wait: Wait, effects: Effects) -> None:
     """Suppress one pending wait: its moment was stopped. It freezes nothing (DOMAIN §5)."""
-    effects.disarm((process_key, moment_id, wait.number))
-    effects.count(moment_id, f"suppressed:{STOPPED}")
+    key, due = (process_key, moment.id, wait.number), due_of(moment, wait)
+    effects.disarm(key)
+    effects.count(moment.id, f"suppressed:{STOPPED}")
+    effects.stopped.append(
+        Stopped(
+            key=key,
+            run=track.run,
+            opened=wait.opened,
+            last=wait.last,
+            due=due,
+            version=moment.versions[-1].number,
+            after=effects.after,
+        )
+    )
     track.waits = [pending for pending in track.waits if pending.number != wait.number]
     track.current = -1 if track.current == wait.number else track.current
     track.decided.append(
@@ -64,7 +76,7 @@ def stop_wait(track: Track, process_key: ProcessKey, moment_id: str, wait: Wait,
             number=wait.number,
             opened=wait.opened,
             last=wait.last,
-            due=wait.armed,
+            due=due,
             raised=False,
             reason=STOPPED,
             raise_id="",

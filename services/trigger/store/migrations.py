@@ -77,6 +77,19 @@ def _statements(dialect: Dialect) -> list[str]:
     return [*made, *_INDEXES]
 
 
+_KEPT_SINCE_8 = {
+    "number": "INTEGER",
+    **dict.fromkeys(("opened_at", "last_at", "run", "version", "after"), "BIGINT"),
+}
+"""Columns of `raises` that are NULL in what was decided before."""
+
+_ON_DECISIONS = [
+    *(f"ALTER TABLE raises ADD COLUMN {name} {kind}" for name, kind in _KEPT_SINCE_8.items()),
+    # What stops suppressed before this version left a counter and no row: the audit must know how many.
+    "INSERT INTO ledger (moment_id, partition, counter, value)"
+    " SELECT moment_id, partition, 'unrecorded:stopped', value FROM ledger WHERE counter = 'suppressed:stopped'",
+]
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -84,4 +97,9 @@ MIGRATIONS = (
         statements={"sqlite": _statements("sqlite"), "postgresql": _statements("postgresql")},
     ),
     outbox_migration(2),
+    Migration(
+        version=8,
+        name="what decisions were made on",
+        statements={"sqlite": _ON_DECISIONS, "postgresql": _ON_DECISIONS},
+    ),
 )

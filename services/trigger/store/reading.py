@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from peewee import Database
 
@@ -12,7 +13,7 @@ from contracts.moments import MomentState
 from contracts.wire import decode_moment_state
 from services.trigger.engine.decide import ProcessId
 from services.trigger.engine.state import Process, decode_process
-from services.trigger.store.records import RaiseRow
+from services.trigger.store.records import RAISE_COLUMNS, RaiseRow
 from services.trigger.store.rows import Rows
 
 _CHUNK = 500
@@ -82,24 +83,16 @@ def outcomes_page(
     if before is not None:
         condition, parameters = f"{condition} AND (decided_at, id) < (?, ?)", [*parameters, *before]
     found = rows.execute(
-        "SELECT id, moment_id, profile_key, process_key, raised, reason, due_at, decided_at, event FROM raises"  # noqa: S608
-        f" WHERE {condition} ORDER BY decided_at DESC, id DESC LIMIT ?",
+        f"SELECT {', '.join(RAISE_COLUMNS)} FROM raises WHERE {condition} ORDER BY decided_at DESC, id DESC LIMIT ?",  # noqa: S608
         [*parameters, limit],
     )
-    return [
-        RaiseRow(
-            id=row[0],
-            moment_id=row[1],
-            profile_key=bytes(row[2]),
-            process_key=bytes(row[3]),
-            raised=bool(row[4]),
-            reason=row[5],
-            due_at=row[6],
-            decided_at=row[7],
-            event=bytes(row[8]),
-        )
-        for row in found
-    ]
+    return [_raise_row(dict(zip(RAISE_COLUMNS, row, strict=True))) for row in found]
+
+
+def _raise_row(columns: dict[str, Any]) -> RaiseRow:
+    """A row as it comes from either database: SQLite has no booleans, PostgreSQL gives views of bytes."""
+    blobs = {name: bytes(columns[name]) for name in ("profile_key", "process_key", "event")}
+    return RaiseRow(**{**columns, **blobs, "raised": bool(columns["raised"])})
 
 
 def waits_page(rows: Rows, moment_id: str, after: tuple[int, bytes, int] | None, limit: int) -> list[PendingWait]:

@@ -10,7 +10,10 @@ from contracts.configurations import ConfigurationState
 from contracts.moments import MomentState
 from contracts.wire import decode_configuration_state, decode_moment_state, encode
 from services.trigger.engine.application import ProfileId
-from services.trigger.engine.effects import Contradiction, Effects, WaitKey
+from services.trigger.engine.decide import raise_id_of, stopped_id_of
+from services.trigger.engine.effects import Contradiction, Effects, ProcessKey, Stopped, WaitKey
+from services.trigger.engine.walk import STOPPED
+from services.trigger.store.cache import Stored
 from services.trigger.store.keys import profile_key
 from services.trigger.store.rows import Rows
 
@@ -25,7 +28,7 @@ _CONTRADICTION_COLUMNS = {
     "time": "int8",
     "received_at": "int8",
 }
-_RAISE_COLUMNS = {
+RAISE_COLUMNS = {
     "id": "text",
     "moment_id": "text",
     "profile_key": "bytea",
@@ -35,6 +38,12 @@ _RAISE_COLUMNS = {
     "due_at": "int8",
     "decided_at": "int8",
     "event": "bytea",
+    "number": "int4",
+    "opened_at": "int8",
+    "last_at": "int8",
+    "run": "int8",
+    "version": "int8",
+    "after": "int8",
 }
 
 
@@ -44,7 +53,12 @@ class Fenced(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaiseRow:
-    """A decided occurrence. `event`: the bytes that were published, empty when it was suppressed."""
+    """A decided occurrence. `event`: the bytes that were published, empty when it was suppressed.
+
+    `number`: of the wait. `opened_at`, `last_at`: first and last activity. `run`: the run in which it was opened.
+    `version`: the settings it was judged with. `after`: the place in the signal log up to which signals were applied;
+    of the profile's signals exactly those at or before it. These are None in what was recorded before they were kept.
+    """
 
     id: str
     moment_id: str
@@ -55,6 +69,12 @@ class RaiseRow:
     due_at: int
     decided_at: int
     event: bytes
+    number: int | None
+    opened_at: int | None
+    last_at: int | None
+    run: int | None
+    version: int | None
+    after: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +107,16 @@ def check_epochs(rows: Rows, epochs: Mapping[int, int]) -> None:
         raise Fenced
 
 
-def save_effects(rows: Rows, effects: Effects, partition_of: Callable[[bytes], int], partition: int) -> None:
-    """Write index entries, counters and contradictions. `partition_of`: process → partition.
+def save_effects(
+    rows: Rows, effects: Effects, stored: Callable[[ProcessKey], Stored], partition: int, now: int
+) -> None:
+    """Write index entries, counters, contradictions and what was stopped. `stored`: the process of a key.
 
     `partition`: under which the counters are added; any owned one serves.
     """
     gone = [key for key in effects.disarmed if key not in effects.armed]
     rows.execute_many("DELETE FROM waits WHERE process_key = ? AND moment_id = ? AND number = ?", gone)
-    armed = [(*key, partition_of(key[0]), due) for key, due in effects.armed.items() if key not in effects.disarmed]
+    armed = [(*key, stored(key[0]).partition, due) for key, due in effects.armed.items() if key not in effects.disarmed]
     rows.insert(
         "waits", _WAIT_COLUMNS, armed, "(process_key, moment_id, number) DO UPDATE SET due_at = excluded.due_at"
     )
@@ -102,6 +124,29 @@ def save_effects(rows: Rows, effects: Effects, partition_of: Callable[[bytes], i
     for contradiction in effects.contradictions:
         counts[contradiction.moment, "contradicted"] += _record_contradiction(rows, contradiction)
     add_counts(rows, counts, partition)
+    insert_raises(rows, [_stop_row(stopped, stored(stopped.key[0]), now) for stopped in effects.stopped])
+
+
+def _stop_row(stopped: Stopped, stored: Stored, now: int) -> RaiseRow:
+    process_key, moment_id, number = stopped.key
+    raise_id = raise_id_of(moment_id, stored.identity, stopped.last[2], stopped.last[3])
+    return RaiseRow(
+        id=stopped_id_of(raise_id, stopped.run, number),
+        moment_id=moment_id,
+        profile_key=stored.profile_key,
+        process_key=process_key,
+        raised=False,
+        reason=STOPPED,
+        due_at=stopped.due,
+        decided_at=now,
+        event=b"",
+        number=number,
+        opened_at=stopped.opened[0],
+        last_at=stopped.last[0],
+        run=stopped.run,
+        version=stopped.version,
+        after=stopped.after,
+    )
 
 
 def _record_contradiction(rows: Rows, found: Contradiction) -> int:
@@ -173,11 +218,16 @@ def waits_of_moment(rows: Rows, moment_id: str, partitions: Iterable[int]) -> li
 
 def insert_raises(rows: Rows, raises: Sequence[RaiseRow]) -> set[str]:
     """Record decisions; the ids that were not recorded before (DOMAIN §6.9)."""
-    values = [
-        (r.id, r.moment_id, r.profile_key, r.process_key, r.raised, r.reason, r.due_at, r.decided_at, r.event)
-        for r in raises
-    ]
-    return rows.insert_new("raises", _RAISE_COLUMNS, values, "id", "(id)") if values else set()
+    values = [tuple(getattr(row, column) for column in RAISE_COLUMNS) for row in raises]
+    return rows.insert_new("raises", RAISE_COLUMNS, values, "id", "(id)") if values else set()
+
+
+def last_sequence(rows: Rows) -> int:
+    """The place in the signal log up to which signals were applied, as this transaction sees it.
+
+    Other workers' signals, which may have greater places, are of other profiles.
+    """
+    return int(rows.execute("SELECT max(sequence) FROM signals")[0][0] or 0)
 
 
 def last_raises(rows: Rows, moment_id: str, profiles: Iterable[bytes]) -> dict[bytes, int]:

@@ -190,9 +190,9 @@ class BatchShelf:
         """The process was changed and will be saved."""
         self._touched.add(key)
 
-    def partition_of(self, key: ProcessKey) -> int:
-        """The partition of a process in hand."""
-        return self._cache.stored[key].partition
+    def stored(self, key: ProcessKey) -> Stored:
+        """A process in hand, with its name and place."""
+        return self._cache.stored[key]
 
     def _may_exist(self, key: ProcessKey, owner: bytes, kind: str) -> bool:
         """Whether a process that is not in hand may stand in the database."""
