@@ -18,6 +18,7 @@ from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import ready_of, stop_wait
 from services.trigger.registry import Registry
 from services.trigger.store.cache import Cache, Stored
+from services.trigger.store.course import note_retimed, note_settlement
 from services.trigger.store.keys import process_key, profile_key
 from services.trigger.store.records import (
     DueWait,
@@ -74,6 +75,7 @@ class Changes:
                 self._retime(moment, partitions, now)
         with self._transaction() as rows:
             settle(rows, moment.id, partitions, version, moment.run)
+            note_settlement(rows, self._registry.states[moment.id], partitions, now)
 
     def _stop(self, moment: Moment, partitions: Sequence[int], now: int, *, only_old: bool) -> None:
         """Suppress the pending waits; `only_old`: those of an earlier run (a stop and start while away)."""
@@ -106,13 +108,15 @@ class Changes:
         for chunk in _chunks([row for _, row in overdue]):
             with self._transaction() as rows:
                 shelf = BatchShelf(rows, self._cache)
-                moved = []
-                for row, _, wait in _found(shelf, moment, chunk):
+                moved, given = [], []
+                for row, stored, wait in _found(shelf, moment, chunk):
                     wait.override = wait.armed = place[row.key]
                     moved.append((wait.armed, row.key))
+                    given.append((stored.profile_key, row.key[0], wait.number, wait.override))
                     shelf.touch(row.key[0])
                 shelf.save()
                 move_waits(rows, moved)
+                note_retimed(rows, moment.id, self._registry.states[moment.id].version, given)
 
     def _retime_chunk(
         self, rows: Rows, moment: Moment, chunk: Sequence[DueWait], now: int

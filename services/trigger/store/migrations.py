@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.trigger.store.backtest_tables import BACKTEST_MIGRATION
 from shared.outbox import outbox_migration
 from shared.store import Dialect, Migration
 
@@ -97,6 +98,7 @@ MIGRATIONS = (
         statements={"sqlite": _statements("sqlite"), "postgresql": _statements("postgresql")},
     ),
     outbox_migration(2),
+    BACKTEST_MIGRATION,
     Migration(
         version=8,
         name="what decisions were made on",
