@@ -68,6 +68,22 @@ class Settings:
     retention: int = _variable(
         "MOMENTS_RETENTION_DAYS", "Days for which a process is kept after its last signal.", default="30"
     )
+    signals_retention: int = _variable(
+        "MOMENTS_SIGNALS_DAYS",
+        "Days for which a signal is kept after its receipt; as long as its process, where that is longer.",
+        default="30",
+    )
+    profiles_retention: int = _variable(
+        "MOMENTS_PROFILES_DAYS",
+        "Days for which a profile of an audience is kept after it was last seen.",
+        default="400",
+    )
+    audit_retention: int = _variable(
+        "MOMENTS_AUDIT_DAYS", "Days for which config's log of changes is kept.", default="400"
+    )
+    housekeeping: int = _variable(
+        "MOMENTS_HOUSEKEEPING_SECONDS", "Seconds between two rounds of forgetting what is old.", default="3600"
+    )
     log_level: str = _variable("MOMENTS_LOG_LEVEL", "debug, info, warning or error.", default="info")
     trigger_name: str = _variable(
         "MOMENTS_TRIGGER_NAME", "Name of this trigger process, different for each.", default="trigger-1"
@@ -90,6 +106,10 @@ class Settings:
             partitions=read.number("partitions", 1, 256),
             expiry=read.number("expiry", 1, 90 * 86_400) * _SECOND,
             retention=read.number("retention", 1, 3_650) * _DAY,
+            signals_retention=read.number("signals_retention", 7, 3_650) * _DAY,
+            profiles_retention=read.number("profiles_retention", 1, 36_500) * _DAY,
+            audit_retention=read.number("audit_retention", 1, 36_500) * _DAY,
+            housekeeping=read.number("housekeeping", 1, 86_400) * _SECOND,
             log_level=read.choice("log_level", _LEVELS),
             trigger_name=read.text("trigger_name"),
         )

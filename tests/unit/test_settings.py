@@ -24,6 +24,9 @@ def test_the_defaults_need_nothing_but_a_folder(tmp_path: Path) -> None:
     assert (found.host, found.port_base, found.partitions, found.ingestion_workers) == ("127.0.0.1", 8081, 16, 2)
     assert found.expiry == 86_400 * 1_000_000
     assert found.retention == 30 * 86_400 * 1_000_000
+    assert found.signals_retention == 30 * 86_400 * 1_000_000
+    assert found.profiles_retention == found.audit_retention == 400 * 86_400 * 1_000_000
+    assert found.housekeeping == 3_600 * 1_000_000
     assert not list(tmp_path.iterdir())
 
 
@@ -53,6 +56,10 @@ def test_one_database_url_serves_all_and_each_service_may_have_its_own(tmp_path:
         ("MOMENTS_PARTITIONS", "1.5"),
         ("MOMENTS_EXPIRY", "-1"),
         ("MOMENTS_RETENTION_DAYS", "٣"),
+        ("MOMENTS_SIGNALS_DAYS", "6"),
+        ("MOMENTS_PROFILES_DAYS", "0"),
+        ("MOMENTS_AUDIT_DAYS", "0"),
+        ("MOMENTS_HOUSEKEEPING_SECONDS", "0"),
         ("MOMENTS_LOG_LEVEL", "loud"),
         ("MOMENTS_ADMIN_TOKEN", "short"),
         ("MOMENTS_ADMIN_TOKEN", "with a space in the middle"),
