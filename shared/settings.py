@@ -84,6 +84,7 @@ class Settings:
     housekeeping: int = _variable(
         "MOMENTS_HOUSEKEEPING_SECONDS", "Seconds between two rounds of forgetting what is old.", default="3600"
     )
+    templates: Path | None = _variable("MOMENTS_TEMPLATES", "Folder of templates of one's own, a TOML file each.")
     log_level: str = _variable("MOMENTS_LOG_LEVEL", "debug, info, warning or error.", default="info")
     trigger_name: str = _variable(
         "MOMENTS_TRIGGER_NAME", "Name of this trigger process, different for each.", default="trigger-1"
@@ -110,6 +111,7 @@ class Settings:
             profiles_retention=read.number("profiles_retention", 1, 36_500) * _DAY,
             audit_retention=read.number("audit_retention", 1, 36_500) * _DAY,
             housekeeping=read.number("housekeeping", 1, 86_400) * _SECOND,
+            templates=read.folder("templates"),
             log_level=read.choice("log_level", _LEVELS),
             trigger_name=read.text("trigger_name"),
         )
@@ -154,6 +156,15 @@ class _Reader:
         if not value.isascii() or any(character.isspace() for character in value):
             raise InvalidSetting(_METADATA[name]["variable"], "use ASCII characters without spaces")
         return value
+
+    def folder(self, name: str) -> Path | None:
+        text = self.text(name)
+        if not text:
+            return None
+        path = Path(text).expanduser().absolute()
+        if not path.is_dir():
+            raise InvalidSetting(_METADATA[name]["variable"], f"there is no folder {path}")
+        return path
 
     def number(self, name: str, least: int, most: int) -> int:
         text = self.text(name)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 Rule = Literal["inactivity", "instant"]
 SettingType = Literal["duration", "integer", "choice", "choices", "money", "texts", "sites", "quiet_hours"]
 Effect = Literal["opens", "slides", "ends", "completes"]
+Purpose = Literal["win_back", "welcome", "thank", "goodbye"]
 OncePer = Literal["process", "order"]
 
 
@@ -43,7 +44,7 @@ class Template:
     type: str
     title: str
     icon: str
-    purpose: Literal["win_back", "welcome", "thank", "goodbye"]
+    purpose: Purpose
     goal: str
     description: str
     sentence: str

@@ -13,10 +13,12 @@ from typing import Any, NoReturn
 
 import click
 
+from contracts.templates import InvalidTemplate, use_templates
 from services.cli.rest import checked_url
 from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
+_OWN = "MOMENTS_TEMPLATES"
 
 data_option = click.option("--data", metavar="FOLDER", help="The data folder. [default: $MOMENTS_DATA, else .moments]")
 
@@ -24,7 +26,16 @@ data_option = click.option("--data", metavar="FOLDER", help="The data folder. [d
 def environment(data: str | None = None, **changes: str) -> dict[str, str]:
     """The environment of this process with the data folder made absolute, and with changes."""
     folder = Path(data or os.environ.get("MOMENTS_DATA") or ".moments").expanduser().absolute()
-    return {**os.environ, "MOMENTS_DATA": str(folder), **changes}
+    own = {_OWN: str(Path(os.environ[_OWN]).expanduser().absolute())} if os.environ.get(_OWN) else {}
+    return {**os.environ, "MOMENTS_DATA": str(folder), **own, **changes}
+
+
+def learn_templates() -> None:
+    """Have this command know the operator's own templates; a wrong one ends it with exit code 2."""
+    try:
+        use_templates(settings_from(environment()).templates)
+    except InvalidTemplate as error:
+        raise click.UsageError(f"{_OWN}: {error}") from error
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:

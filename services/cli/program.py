@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from importlib import import_module
@@ -19,6 +20,7 @@ _COMMANDS = {
     "keys": "services.cli.keys:keys",
     "templates": "services.cli.catalogue:templates",
     "signals": "services.cli.catalogue:signals",
+    "contracts": "services.cli.documents:contracts",
     "audit": "services.cli.audit:audit",
     "migrate": "services.cli.migrate:migrate",
     "test": "services.cli.checks:test",
@@ -53,6 +55,10 @@ def moments() -> None:
 
     Start with `moments up --demo`; every command explains itself with --help.
     """
+    if os.environ.get("MOMENTS_TEMPLATES"):
+        from services.cli.options import learn_templates
+
+        learn_templates()
 
 
 def main() -> None:

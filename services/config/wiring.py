@@ -10,6 +10,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
 from prometheus_client import Gauge
 
+from contracts.templates import use_templates
 from contracts.topology import moments_topology
 from services.config.audit import Audit
 from services.config.configurations import Configurations
@@ -35,6 +36,7 @@ class Config:
     """The service: `app` answers requests; `start` begins the background work, after the process has forked."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
+        use_templates(settings.templates)
         topology = moments_topology(settings.partitions)
         retention = settings.retention + _SLACK
         self.store = ConfigStore(open_config_database(settings))

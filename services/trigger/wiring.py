@@ -8,7 +8,7 @@ import structlog
 from flask import Flask
 from prometheus_client import REGISTRY
 
-from contracts.templates import templates
+from contracts.templates import templates, use_templates
 from contracts.times import SECOND
 from services.trigger.api.readings import Readings
 from services.trigger.api.views import EXTENSION, blueprint
@@ -31,6 +31,7 @@ class Trigger:
     """The service's HTTP side; the worker is another process and shares nothing with it but the database."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
+        use_templates(settings.templates)
         self._clock = clock
         self._database = open_database(settings.trigger_database_url, schema="moments_trigger")
         self._rows = Rows(self._database)

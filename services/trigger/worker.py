@@ -13,6 +13,7 @@ import structlog
 
 from contracts.configurations import ConfigurationState
 from contracts.moments import MomentState
+from contracts.templates import use_templates
 from contracts.topology import DEAD_LETTERS, moments_topology, partition_queue
 from contracts.wire import Marker
 from services.trigger.alarm import Alarm
@@ -344,6 +345,7 @@ def main() -> None:
     gc.set_threshold(100_000, 50, 50)
     settings = Settings.from_environment(os.environ)
     set_up_logs("trigger-worker", settings.log_level)
+    use_templates(settings.templates)
     clock = SystemClock()
     worker = Worker(settings, clock, connect_broker(settings.broker_url, clock))
     for number in (signal.SIGTERM, signal.SIGINT):
