@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
+from contracts.profiles import InvalidProfile, normalise_profile
 from contracts.signals import CATALOGUE, PROFILE_FIELDS, Item, ProfileReference, SignalData, SignalKind
 from contracts.times import from_datetime, to_datetime
 from services.ingestion.admission import Admitted, admit_kind, admit_site, host_of
 from services.ingestion.fields import LARGEST_INTEGER, LONGEST_ID, MOST_ITEMS, text_of
-from services.ingestion.profiles import InvalidProfile, normalise_profile
 from services.ingestion.refusals import Fault, Refusal, pointer_of
 from services.ingestion.shapes import ANY_SIGNAL, ITEM_FIELDS, SHAPES, Envelope, EnvelopeSchema, ItemInput, Shape
 

@@ -9,6 +9,7 @@ import marshmallow as ma
 import msgspec
 from msgspec import Meta
 
+from contracts.profiles import InvalidProfile, normalise_profile
 from contracts.signals import ID_FIELDS, KINDS, PROFILE_FIELDS, SignalKind
 from services.ingestion.fields import (
     FIELDS,
@@ -24,7 +25,6 @@ from services.ingestion.fields import (
     Text,
     Url,
 )
-from services.ingestion.profiles import InvalidProfile, normalise_profile
 
 _Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
 _Host = Annotated[str, Meta(max_length=LONGEST_ID)]

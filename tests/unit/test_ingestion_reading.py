@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.profiles import InvalidProfile, normalise_profile
 from contracts.signals import CATALOGUE, Reference, decode_signal
 from contracts.times import HOUR, SECOND, from_rfc3339
 from services.ingestion.admission import Admitted, Listener
 from services.ingestion.bodies import LARGEST_BODY, Body, gunzip, parse
-from services.ingestion.profiles import InvalidProfile, normalise_profile
 from services.ingestion.publication import LARGEST_SIGNAL, message_of
 from services.ingestion.reading import Accepted, Reception, read_signal
 from services.ingestion.refusals import Fault, Refusal, pointer_of
