@@ -17,6 +17,8 @@ UNROUTED = "moments.unrouted"
 CONFIGURATION = "moments.configuration"
 SNAPSHOT_REQUESTS = "moments.config.snapshot-requests"
 DEAD_LETTERS = "moments.dead-letters"
+REFUSALS = "moments.refusals"
+"""Exchange and queue of the refused signals that ingestion tells of."""
 
 STATE_MOMENT = "state.moment"
 STATE_CONFIGURATION = "state.configuration"
@@ -94,6 +96,7 @@ def moments_topology(partitions: int) -> Topology:
         Queue(UNROUTED, max_length=100_000, overflow="drop-head"),
         Queue(DEAD_LETTERS, max_length=1_000_000, overflow="drop-head"),
         Queue(SNAPSHOT_REQUESTS, dead_letter=DEAD_LETTERS),
+        Queue(REFUSALS, max_length=20_000, overflow="drop-head", dead_letter=DEAD_LETTERS),
     ]
     queues += [Queue(partition_queue(n), single_active=True, dead_letter=DEAD_LETTERS) for n in range(partitions)]
     bindings = [
@@ -101,6 +104,7 @@ def moments_topology(partitions: int) -> Topology:
         Binding(SIGNALS, JOURNEYS, "signal.#", to_exchange=True),
         Binding(LOST, LOST, ""),
         Binding(DEAD_LETTERS, DEAD_LETTERS, ""),
+        Binding(REFUSALS, REFUSALS, ""),
         Binding(JOURNEYS_UNROUTED, UNROUTED, "moment.#"),
         Binding(CONFIGURATION, SNAPSHOT_REQUESTS, SNAPSHOT_REQUEST),
     ]
@@ -114,6 +118,7 @@ def moments_topology(partitions: int) -> Topology:
             Exchange(SIGNALS, "topic"),
             Exchange(CONFIGURATION, "topic"),
             Exchange(DEAD_LETTERS, "fanout"),
+            Exchange(REFUSALS, "fanout"),
         ),
         queues=tuple(queues),
         bindings=tuple(bindings),

@@ -1,4 +1,4 @@
-"""Bytes of the messages between services, other than signals: states, snapshot requests, markers."""
+"""Bytes of the messages between services, other than signals: states, snapshot requests, markers, refusals."""
 
 from __future__ import annotations
 
@@ -22,17 +22,44 @@ class Marker(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     at: int
 
 
+class SignalRefused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """Ingestion refused a signal that a known configuration was to get. It holds no secret and no content.
+
+    `id`: of this message. `at`: when it was received, µs. `status`, `code`, `reason`, `faults` (pointer, reason): as
+    the sender was told. `kind`: as far as it was named. `time`, `source`, `signal` (its id): as they were sent, as
+    far as they could be read. `profile`: normalised (DOMAIN §2.1); empty, like `id_type`, when it could not be.
+    """
+
+    id: str
+    at: int
+    status: int
+    code: str
+    reason: str
+    configuration: str
+    faults: tuple[tuple[str, str], ...] = ()
+    kind: str = ""
+    time: int | None = None
+    source: str = ""
+    signal: str = ""
+    site: str = ""
+    id_type: str = ""
+    profile: str = ""
+
+
 class UnreadableMessage(ValueError):
     """The bytes are no message of that type."""
 
 
 MARKER_TYPE = "application/vnd.moments.marker+json"
 MARKER_ID_PREFIX = "marker:"
+SIGNAL_REFUSED = "signal.refused"
+"""Type and routing key of a refusal."""
 
 _encoder = msgspec.json.Encoder()
 _moment = msgspec.json.Decoder(MomentState)
 _configuration = msgspec.json.Decoder(ConfigurationState)
 _marker = msgspec.json.Decoder(Marker)
+_refused = msgspec.json.Decoder(SignalRefused)
 
 
 def encode(message: msgspec.Struct) -> bytes:
@@ -61,4 +88,12 @@ def decode_marker(body: bytes) -> Marker:
     try:
         return _marker.decode(body)
     except msgspec.DecodeError as error:
+        raise UnreadableMessage(str(error)) from error
+
+
+def decode_signal_refused(body: bytes) -> SignalRefused:
+    """A refused signal; raises UnreadableMessage."""
+    try:
+        return _refused.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableMessage(str(error)) from error

@@ -85,6 +85,9 @@ class Settings:
         "MOMENTS_HOUSEKEEPING_SECONDS", "Seconds between two rounds of forgetting what is old.", default="3600"
     )
     templates: Path | None = _variable("MOMENTS_TEMPLATES", "Folder of templates of one's own, a TOML file each.")
+    refusals_kept: int = _variable(
+        "MOMENTS_REFUSALS_DAYS", "Days for which refused signals are kept for explanations.", default="7"
+    )
     log_level: str = _variable("MOMENTS_LOG_LEVEL", "debug, info, warning or error.", default="info")
     trigger_name: str = _variable(
         "MOMENTS_TRIGGER_NAME", "Name of this trigger process, different for each.", default="trigger-1"
@@ -112,6 +115,7 @@ class Settings:
             audit_retention=read.number("audit_retention", 1, 36_500) * _DAY,
             housekeeping=read.number("housekeeping", 1, 86_400) * _SECOND,
             templates=read.folder("templates"),
+            refusals_kept=read.number("refusals_kept", 1, 3_650) * _DAY,
             log_level=read.choice("log_level", _LEVELS),
             trigger_name=read.text("trigger_name"),
         )

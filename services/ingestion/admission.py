@@ -120,6 +120,12 @@ def _secret_fits(pepper: bytes, key: KeyState, secret: str | None) -> bool:
     return hmac.compare_digest(hash_secret(pepper, secret), key.secret_hash)
 
 
+def configuration_of(directory: Directory, key_header: str | None) -> str | None:
+    """The configuration that a key belongs to, whether or not it admits anything; None for an unknown one."""
+    known = directory.keys.get((key_header or "").strip().partition(":")[0])
+    return known[0][0].id if known else None
+
+
 def admit_kind(admitted: Admitted, kind: SignalKind) -> Refusal | None:
     """403 for a kind that the catalogue does not take from this touchpoint."""
     if admitted.touchpoint == "server" or admitted.touchpoint in kind.touchpoints:

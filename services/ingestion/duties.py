@@ -29,6 +29,7 @@ from contracts.wire import SnapshotRequest, UnreadableMessage, decode_configurat
 from services.ingestion.keys import Keys
 from services.ingestion.leadership import Leadership
 from services.ingestion.refusal_log import RefusalLog
+from services.ingestion.refusal_reports import RefusalReports
 from services.ingestion.store import IngestionStore
 from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, Publisher, UnknownQueue
 from shared.store import STORE_FAULTS
@@ -129,6 +130,24 @@ class FlushRefusals:
             self._log.flush()
         except STORE_FAULTS as error:
             _log.warning("refusals_not_written", reason=str(error))
+
+
+class ReportRefusals:
+    """Hands what is known of refused signals to the broker, for trigger."""
+
+    name = "report-refusals"
+
+    def __init__(self, reports: RefusalReports) -> None:
+        self._reports = reports
+
+    def step(self) -> float:
+        """Hand over what came since the last step."""
+        self._reports.flush()
+        return 0.25
+
+    def stop(self) -> None:
+        """Hand over the last ones."""
+        self._reports.flush()
 
 
 class FollowConfigurations:

@@ -15,12 +15,15 @@ from services.ingestion.bodies import Body
 from services.ingestion.publication import LARGEST_SIGNAL, message_of
 from services.ingestion.reading import Accepted, Reception, read_signal
 from services.ingestion.refusal_log import RefusalLog
+from services.ingestion.refusal_reports import RefusalReports
 from services.ingestion.refusals import Refusal, encodable
 from shared.broker import BrokerError, Message, Publisher
 from shared.clock import stopwatch
 
 MOST_ITEMS = 2_500
 MOST_EXPLAINED_FAULTS = 1_000
+MOST_REPORTED = 20
+"""Signals of a refused request that trigger is told of."""
 CONFIRMED_WITHIN = 5.0
 
 _TOO_LARGE = Refusal(413, "too_large", f"one signal may have at most {LARGEST_SIGNAL} bytes")
@@ -57,9 +60,10 @@ class Result:
 class Intake:
     """One per process; used by all request threads."""
 
-    def __init__(self, publisher: Publisher, refusal_log: RefusalLog, partitions: int) -> None:
+    def __init__(self, publisher: Publisher, refusal_log: RefusalLog, reports: RefusalReports, partitions: int) -> None:
         self._publisher = publisher
         self._refusal_log = refusal_log
+        self._reports = reports
         self._partitions = partitions
 
     def take(self, body: Body, kind: SignalKind | None, reception: Reception) -> list[Result]:
@@ -83,12 +87,27 @@ class Intake:
         confirmed = iter(self._publish(messages))
         results = [_result(item, outcome, confirmed) for item, outcome in zip(items, outcomes, strict=True)]
         self._count(outcomes, results, reception)
+        self._report(items, results, kind, reception)
         return results
 
     def refuse(self, refusal: Refusal, key_header: str | None, kind: str = "") -> None:
         """Count the refusal of a whole request."""
         meters.REFUSED.labels(refusal.code).inc()
         self._refusal_log.add(refusal, key_header, kind)
+
+    def report(self, refusal: Refusal, configuration: str, body: Body, kind: str, received_at: int) -> None:
+        """Tell of the signals of a request that was refused as a whole, as many as may be told of."""
+        items: Sequence[Any] = body.value if not kind and type(body.value) is list else (body.value,)
+        for item in items[:MOST_REPORTED]:
+            self._reports.add(refusal, configuration, item, kind, received_at)
+
+    def _report(
+        self, items: Sequence[Any], results: Sequence[Result], kind: SignalKind | None, reception: Reception
+    ) -> None:
+        configuration, name = reception.admitted.listener.id, kind.name if kind is not None else ""
+        for item, result in zip(items, results, strict=True):
+            if result.refusal is not None:
+                self._reports.add(result.refusal, configuration, item, name, reception.received_at)
 
     def _publish(self, messages: Sequence[Message]) -> list[bool]:
         """Whether each was confirmed in time. Another may still arrive; the sender's repetition is absorbed."""

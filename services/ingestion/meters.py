@@ -11,3 +11,6 @@ CONFIRMED = Histogram(
     "Time from handing the signals of a request to the broker until the last was confirmed.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+REPORTS_DROPPED = Counter(
+    "moments_refusal_reports_dropped", "Refused signals of which trigger was not told.", ("reason",)
+)

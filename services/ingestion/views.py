@@ -12,11 +12,12 @@ from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from contracts.signals import KINDS, SignalKind
-from services.ingestion.admission import Admitted, admit_key, origin_allowed
+from services.ingestion.admission import admit_key, configuration_of, origin_allowed
 from services.ingestion.bodies import LARGEST_BODY, Body, gunzip, parse
 from services.ingestion.intake import MOST_ITEMS, Intake, Result
 from services.ingestion.keys import Keys
 from services.ingestion.reading import Reception, valid_traceparent
+from services.ingestion.refusal_reports import RefusalReports
 from services.ingestion.refusals import Refusal
 from services.ingestion.shapes import SHAPES, AnySignal
 from shared.clock import Clock
@@ -24,6 +25,8 @@ from shared.http import Blueprint
 from shared.problems import CONTENT_TYPE, FaultSchema, ProblemSchema, problem
 
 RETRY_AFTER = "1"
+LARGEST_REPORTED = 65_536
+"""Bytes of a refused body that is read for a report."""
 PUBLIC: Mapping[str, str] = {
     "/v1/signals": "authenticated by the keys of an audience configuration",
     "/v1/signals/<path:kind>": "says only that a kind of signal is unknown",
@@ -77,6 +80,7 @@ class Gate:
 
     keys: Keys
     intake: Intake
+    reports: RefusalReports
     clock: Clock
 
 
@@ -135,7 +139,11 @@ def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
     data = _received(request)
     now = gate.clock.now()
     key_header = request.headers.get("X-Api-Key")
-    admitted = _checked(admit_key(gate.keys.directory, key_header, request.headers.get("Origin"), now))
+    directory = gate.keys.directory
+    admitted = admit_key(directory, key_header, request.headers.get("Origin"), now)
+    if isinstance(admitted, Refusal):
+        _report(gate, admitted, configuration_of(directory, key_header), data, kind, now)
+        raise _Refused(admitted)
     body = _body(request, data)
     if kind is None and type(body.value) is list and len(body.value) > MOST_ITEMS:
         raise _Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
@@ -143,10 +151,17 @@ def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
     return gate.intake.take(body, kind, Reception(admitted, now, trace))
 
 
-def _checked(admitted: Admitted | Refusal) -> Admitted:
-    if isinstance(admitted, Refusal):
-        raise _Refused(admitted)
-    return admitted
+def _report(
+    gate: Gate, refusal: Refusal, configuration: str | None, data: bytes, kind: SignalKind | None, now: int
+) -> None:
+    """Tell of the signals in a body that nobody will read else, when it is small and telling is allowed."""
+    if configuration is None or len(data) > LARGEST_REPORTED or not gate.reports.allows(configuration):
+        return
+    try:
+        body = _body(request, data)
+    except _Refused:
+        return
+    gate.intake.report(refusal, configuration, body, kind.name if kind is not None else "", now)
 
 
 def _received(request: Request) -> bytes:

@@ -8,11 +8,20 @@ from flask import Flask
 
 from contracts.topology import LOST, moments_topology
 from services.ingestion.bodies import LARGEST_BODY
-from services.ingestion.duties import Duty, FlushRefusals, FollowConfigurations, Loop, RefreshKeys, ReplayLost
+from services.ingestion.duties import (
+    Duty,
+    FlushRefusals,
+    FollowConfigurations,
+    Loop,
+    RefreshKeys,
+    ReplayLost,
+    ReportRefusals,
+)
 from services.ingestion.intake import Intake
 from services.ingestion.keys import Keys
 from services.ingestion.leadership import Leadership
 from services.ingestion.refusal_log import RefusalLog
+from services.ingestion.refusal_reports import RefusalReports
 from services.ingestion.store import SCHEMA, IngestionStore
 from services.ingestion.views import PUBLIC, Gate, set_up_cors, signal_views
 from shared.broker import Broker, Publisher, connect_broker
@@ -63,14 +72,16 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
     publisher = broker.publisher(topology)
     keys = Keys(store, settings.secret_pepper)
     refusal_log = RefusalLog(store, clock)
+    reports = RefusalReports(publisher)
     leadership = Leadership(settings.data / "ingestion.lock")
     duties: tuple[Duty, ...] = (
         RefreshKeys(keys),
         FlushRefusals(refusal_log),
+        ReportRefusals(reports),
         FollowConfigurations(leadership, broker, publisher, topology, store),
         ReplayLost(leadership, broker, publisher, topology, settings.partitions),
     )
-    gate = Gate(keys, Intake(publisher, refusal_log, settings.partitions), clock)
+    gate = Gate(keys, Intake(publisher, refusal_log, reports, settings.partitions), reports, clock)
     app = _create_app(settings, gate, broker, publisher)
     return Ingestion(app, store, keys, broker, publisher, leadership, duties, tuple(Loop(duty) for duty in duties))
 

@@ -22,11 +22,13 @@ from services.trigger.firing import fire
 from services.trigger.following import Follower
 from services.trigger.intake import Applied, Sorted, apply_batch, sort_deliveries
 from services.trigger.markers import Markers
+from services.trigger.refusals import RefusalKeeper
 from services.trigger.registry import Registry
 from services.trigger.store import records
 from services.trigger.store.cache import Cache
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import Fenced
+from services.trigger.store.refused import forget_refusals
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, connect_broker
@@ -74,12 +76,14 @@ class Worker:
         self._relay = RelayThread(Relay(self._database, self._publisher, clock, lambda: list(self._epochs)))
         self._outbox = Outbox(self._database, clock, self._relay.nudge)
         self._follower = Follower(broker, self._publisher, settings.trigger_name)
+        self._refusals = RefusalKeeper(broker, Rows(self._database))
         self._alarm = Alarm(clock, self._wake, self._sweep, self._keep_house)
 
     def run(self) -> None:
         """Work until `stop`."""
         self._prepare()
         self._follower.start()
+        self._refusals.start()
         self._relay.start()
         self._alarm.start()
         pause = 0.1
@@ -94,6 +98,7 @@ class Worker:
                 pause = min(pause * 2, _LONGEST_PAUSE)
         self._alarm.stop()
         self._follower.stop()
+        self._refusals.stop()
         self._relay.stop()
         self._broker.close()
         close_database(self._database)
@@ -330,6 +335,8 @@ class Worker:
     def _keep_house(self) -> None:
         with self._guarded("housekeeping"), connected(self._database):
             Relay(self._database, self._publisher, self._clock).forget(self._clock.now() - _KEEP_SENT)
+            with self._database.atomic():
+                forget_refusals(Rows(self._database), self._clock.now() - self._settings.refusals_kept)
 
     @contextmanager
     def _guarded(self, what: str) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.trigger.store.backtest_tables import BACKTEST_MIGRATION
+from services.trigger.store.refused import REFUSED_MIGRATION
 from shared.outbox import outbox_migration
 from shared.store import Dialect, Migration
 
@@ -104,4 +105,5 @@ MIGRATIONS = (
         name="what decisions were made on",
         statements={"sqlite": _ON_DECISIONS, "postgresql": _ON_DECISIONS},
     ),
+    REFUSED_MIGRATION,
 )

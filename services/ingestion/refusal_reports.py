@@ -1,0 +1,157 @@
+"""Tells trigger of refused signals, so that it can say why nothing happened: best effort, bounded, capped in rate."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from contracts.profiles import InvalidProfile, normalise_profile
+from contracts.signals import PROFILE_FIELDS
+from contracts.times import from_rfc3339
+from contracts.topology import REFUSALS
+from contracts.wire import SIGNAL_REFUSED, SignalRefused, encode
+from services.ingestion import meters
+from services.ingestion.refusals import Refusal, encodable
+from shared.broker import Message, Publisher
+from shared.clock import stopwatch
+
+PER_SECOND = 50
+BURST = 200
+MOST_WAITING = 1_000
+_LONGEST = 255
+_MOST_FAULTS = 5
+_PASSING = 503
+
+
+@dataclass(frozen=True, slots=True)
+class _Sketch:
+    """What is kept of a refused signal until it is told of: small, and not looked at yet."""
+
+    refusal: Refusal
+    configuration: str
+    at: int
+    kind: str
+    fields: Mapping[str, Any]
+
+
+class RefusalReports:
+    """Used by all request threads; `flush` by one. A configuration has a rate of its own: a flood silences no other."""
+
+    def __init__(self, publisher: Publisher, *, per_second: float = PER_SECOND, burst: int = BURST) -> None:
+        self._publisher = publisher
+        self._rate = per_second
+        self._burst = burst
+        self._lock = threading.Lock()
+        self._allowances: dict[str, tuple[float, float]] = {}
+        self._waiting: deque[_Sketch] = deque()
+
+    def allows(self, configuration: str) -> bool:
+        """Whether one more of the configuration may be told of now; counts it."""
+        now = stopwatch()
+        with self._lock:
+            left, since = self._allowances.get(configuration, (float(self._burst), now))
+            left = min(self._burst, left + (now - since) * self._rate)
+            taken = left >= 1 and len(self._waiting) < MOST_WAITING
+            self._allowances[configuration] = (left - taken, now)
+        if not taken:
+            meters.REPORTS_DROPPED.labels("rate").inc()
+        return taken
+
+    def add(self, refusal: Refusal, configuration: str, item: Any, kind: str, at: int) -> None:
+        """Keep a refused item for the next `flush`; what is to be sent again is no news. `at`: receivedAt, µs."""
+        if refusal.status != _PASSING and self.allows(configuration):
+            self._waiting.append(_Sketch(refusal, configuration, at, kind, _sketch(item)))
+
+    def flush(self) -> int:
+        """Hand all to the broker, without waiting; how many. While it is away they are kept, up to the bound."""
+        if not self._waiting or not self._publisher.ready:
+            return 0
+        sketches = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        messages = [_message(_refused(sketch)) for sketch in sketches]
+        for future in self._publisher.publish_all(messages):
+            future.add_done_callback(_count_failure)
+        return len(messages)
+
+
+def _count_failure(future: Future[None]) -> None:
+    if future.cancelled() or future.exception() is not None:
+        meters.REPORTS_DROPPED.labels("broker").inc()
+
+
+def _message(refused: SignalRefused) -> Message:
+    return Message(
+        exchange=REFUSALS,
+        routing_key=SIGNAL_REFUSED,
+        body=encode(refused),
+        message_id=refused.id,
+        content_type="application/json",
+    )
+
+
+def _sketch(item: Any) -> dict[str, Any]:
+    """The few fields that are told, texts cut short: no large body is held back."""
+    if type(item) is not dict:
+        return {}
+    data = item.get("data")
+    named = {name: item.get(name) for name in ("id", "source", "time")}
+    if type(data) is dict:
+        named.update({name: data.get(name) for name in ("idType", "site", "signal", *PROFILE_FIELDS.values())})
+    return {name: value[: 2 * _LONGEST] if type(value) is str else value for name, value in _plain(named)}
+
+
+def _plain(named: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in named.items() if type(value) in (str, int, float))
+
+
+def _refused(sketch: _Sketch) -> SignalRefused:
+    fields = sketch.fields
+    id_type, profile = _profile(fields)
+    return SignalRefused(
+        id=str(uuid.uuid4()),
+        at=sketch.at,
+        status=sketch.refusal.status,
+        code=sketch.refusal.code,
+        reason=encodable(sketch.refusal.reason),
+        faults=tuple((fault.pointer, encodable(fault.reason)) for fault in sketch.refusal.faults[:_MOST_FAULTS]),
+        configuration=sketch.configuration,
+        kind=sketch.kind or _text(fields, "signal"),
+        time=_time(fields),
+        source=_text(fields, "source"),
+        signal=_text(fields, "id"),
+        site=_text(fields, "site"),
+        id_type=id_type,
+        profile=profile,
+    )
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    """The text of a field, such that every database can hold it."""
+    value = fields.get(name)
+    return encodable(value[:_LONGEST]).replace("\0", "") if type(value) is str else ""
+
+
+def _time(fields: Mapping[str, Any]) -> int | None:
+    try:
+        return from_rfc3339(_text(fields, "time"))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _profile(fields: Mapping[str, Any]) -> tuple[str, str]:
+    """idType and value, normalised as an accepted signal's would be; also of an idType that the audience refuses."""
+    id_type = fields.get("idType", "email")
+    if id_type not in PROFILE_FIELDS:
+        return "", ""
+    try:
+        value = normalise_profile(id_type, fields.get(PROFILE_FIELDS[id_type]))
+        msgspec.json.encode(value)
+    except (InvalidProfile, UnicodeEncodeError):
+        return "", ""
+    return ("", "") if "\0" in value else (id_type, value)

@@ -1,0 +1,243 @@
+"""What ingestion refuses becomes known to trigger: by whom, why, and never at the cost of a signal (DOMAIN §6.12)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.configurations import KeyState
+from contracts.topology import REFUSALS
+from contracts.wire import SignalRefused, decode_signal_refused
+from services.ingestion import meters
+from services.ingestion.refusal_reports import MOST_WAITING, RefusalReports
+from services.ingestion.refusals import Refusal
+from services.ingestion.wiring import Ingestion
+from services.trigger.engine.application import ProfileId
+from services.trigger.refusals import RefusalKeeper
+from services.trigger.store.migrations import MIGRATIONS
+from services.trigger.store.refused import forget_refusals, keep_refusals, refusals_of
+from services.trigger.store.rows import Rows
+from shared.broker import Message
+from shared.store import close_database, connected, migrate, open_database
+from tests.integration.trigger_rig import STACKS
+from tests.support.ingestion import (
+    ORIGIN,
+    configuration,
+    configure,
+    send,
+    settings_for,
+    signal,
+    start_ingestion,
+    wait_until,
+)
+
+ADA = ProfileId("c1", "email", "ada@example.com")
+WEB = {"Origin": ORIGIN}
+REFUSAL = Refusal(422, "invalid", "the signal is not valid")
+
+
+@pytest.fixture
+def rows(database_url: str) -> Iterator[Rows]:
+    database = open_database(database_url, schema="moments_trigger")
+    migrate(database, MIGRATIONS)
+    with connected(database):
+        yield Rows(database)
+    close_database(database)
+
+
+@pytest.fixture
+def ingestion(tmp_path: Path) -> Iterator[Ingestion]:
+    started = start_ingestion(settings_for(tmp_path, MOMENTS_PARTITIONS="4"))
+    configure(started, configuration())
+    yield started
+    started.close()
+
+
+def told(ingestion: Ingestion, count: int) -> list[SignalRefused]:
+    """What lies in the queue of refusals, once there is that much."""
+    wait_until(lambda: ingestion.publisher.ready)
+    consumer = ingestion.broker.consumer([REFUSALS])
+    found: list[SignalRefused] = []
+
+    def enough() -> bool:
+        if arrived := consumer.receive(1000, 0.1):
+            found.extend(decode_signal_refused(each.body) for each in arrived)
+            consumer.ack(arrived[-1])
+        return len(found) >= count
+
+    wait_until(enough)
+    consumer.drop()
+    return sorted(found, key=lambda each: each.signal)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_refused_signal_is_kept_for_its_profile(stack: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    servers = stack == "servers"
+    broker_url = request.getfixturevalue("rabbitmq_url") if servers else f"embedded://{tmp_path}/broker.db"
+    database_url = request.getfixturevalue("postgres_url") if servers else f"sqlite:///{tmp_path}/trigger.db"
+    ingestion = start_ingestion(settings_for(tmp_path, MOMENTS_BROKER_URL=broker_url, MOMENTS_PARTITIONS="4"))
+    configure(ingestion, configuration())
+    database = open_database(database_url, schema="moments_trigger")
+    migrate(database, MIGRATIONS)
+    rows = Rows(database)
+    wait_until(lambda: ingestion.publisher.ready)
+    keeper = RefusalKeeper(ingestion.broker, rows)
+    keeper.start()
+    try:
+        answer = send(ingestion, signal("s9", site="elsewhere.example", email=" ADA@example.com"), key="sk_1:secret")
+        with connected(database):
+            wait_until(lambda: refusals_of(rows, ADA, 10).refusals)
+            (refused,) = refusals_of(rows, ADA, 10).refusals
+    finally:
+        keeper.stop()
+        ingestion.close()
+        close_database(database)
+
+    assert answer.get_json()["results"][0]["code"] == "foreign_site"
+    assert (refused.code, refused.status, refused.kind, refused.signal) == ("foreign_site", 403, "cart/add", "s9")
+    assert (refused.site, refused.time) == ("elsewhere.example", 1_795_428_930_123_000)
+    assert refused.reason == "the site is not a domain of the audience configuration"
+
+
+def test_every_fault_that_the_sender_was_told_is_told(ingestion: Ingestion) -> None:
+    send(ingestion, [signal("a", items=[]), signal("b"), signal("c", email="nobody")])
+
+    first, second = told(ingestion, 2)
+
+    assert (first.signal, first.code, first.profile) == ("a", "invalid", "ada@example.com")
+    assert first.faults[0][0] == "/data/items"
+    assert (second.signal, second.id_type, second.profile) == ("c", "", "")
+
+
+@pytest.mark.parametrize(
+    ("key", "headers", "code"),
+    [
+        ("pk_1", {"Origin": "https://thief.example"}, "foreign_origin"),
+        ("sk_1:wrong", {}, "wrong_secret"),
+        ("pk_off", WEB, "disabled_key"),
+        ("pk_old", WEB, "expired_key"),
+    ],
+)
+def test_the_signals_of_a_refused_request_are_told_of(
+    ingestion: Ingestion, key: str, headers: dict[str, str], code: str
+) -> None:
+    keys = (
+        *configuration().keys,
+        KeyState(id="pk_off", type="web", enabled=False),
+        KeyState(id="pk_old", type="web", enabled=True, expires_at=1),
+    )
+    configure(ingestion, configuration(2, keys=keys))
+
+    assert send(ingestion, signal("s1"), "/v1/signals/cart/add", key=key, headers=headers).status_code in (401, 403)
+
+    (refused,) = told(ingestion, 1)
+    assert (refused.code, refused.configuration, refused.kind) == (code, "c1", "cart/add")
+    assert (refused.id_type, refused.profile, refused.signal) == ("email", "ada@example.com", "s1")
+    assert b"secret" not in json.dumps(refused.reason).encode() or code == "wrong_secret"
+
+
+def test_nothing_is_told_of_accepted_signals_unknown_keys_and_broken_bodies(ingestion: Ingestion) -> None:
+    send(ingestion, signal("fine"))
+    send(ingestion, signal("s1"), key="sk_unknown:secret")
+    send(ingestion, b"{", key="sk_1:wrong")
+    send(ingestion, signal("last", items=[]))
+
+    assert [each.signal for each in told(ingestion, 1)] == ["last"]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        None,
+        7,
+        {"data": 7},
+        {"id": "\0\ud800", "data": {"idType": "external", "customerId": "\0a"}},
+        {"id": ["x"], "time": "9999-99-99T00:00:00Z", "data": {"idType": ["email"]}},
+        {"time": "0001-01-01T00:00:00+23:59", "data": {"email": "\ud800@example.com", "signal": "x" * 99_999}},
+        {"data": {"idType": "phone", "phone": 1e300, "site": "a\0b"}},
+        {"data": {"idType": "external", "customerId": float("inf")}},
+    ],
+)
+def test_whatever_was_sent_becomes_a_message_that_can_be_kept(rows: Rows, item: Any) -> None:
+    publisher = Listening()
+    reports = RefusalReports(publisher)
+
+    reports.add(REFUSAL, "c1", item, "", 7)
+    assert reports.flush() == 1
+
+    refused = decode_signal_refused(publisher.messages[0].body)
+    assert (refused.configuration, refused.profile) == ("c1", "")
+    assert len(publisher.messages[0].body) < 1_500
+    keep_refusals(rows, [refused])
+
+
+def test_a_flood_of_one_configuration_is_cut_and_counted_and_silences_no_other() -> None:
+    publisher = Listening()
+    reports = RefusalReports(publisher, per_second=0.0, burst=5)
+    before = meters.REPORTS_DROPPED.labels("rate")._value.get()
+
+    for number in range(100):
+        reports.add(REFUSAL, "loud", signal(f"s{number}"), "cart/add", 7)
+    reports.add(REFUSAL, "quiet", signal("mine"), "cart/add", 7)
+    reports.flush()
+
+    found = [decode_signal_refused(each.body).configuration for each in publisher.messages]
+    assert found == ["loud"] * 5 + ["quiet"]
+    assert meters.REPORTS_DROPPED.labels("rate")._value.get() - before == 95
+
+
+def test_while_the_broker_is_away_few_are_kept() -> None:
+    publisher = Listening()
+    publisher.ready = False
+    reports = RefusalReports(publisher, per_second=1e9, burst=10**9)
+
+    for number in range(MOST_WAITING + 100):
+        reports.add(REFUSAL, "c1", signal(f"s{number}"), "cart/add", 7)
+    assert reports.flush() == 0
+
+    publisher.ready = True
+    assert reports.flush() == MOST_WAITING
+    assert reports.flush() == 0
+
+
+def test_what_is_to_be_sent_again_is_no_news() -> None:
+    publisher = Listening()
+    reports = RefusalReports(publisher)
+
+    reports.add(Refusal(503, "unavailable", "later"), "c1", signal(), "cart/add", 7)
+
+    assert reports.flush() == 0
+
+
+def test_refusals_are_kept_once_read_in_order_and_forgotten(rows: Rows) -> None:
+    made = [SignalRefused(id=f"r{at}", at=at, status=422, code="invalid", reason="", configuration="c1",
+                          signal=f"s{at}", id_type="email", profile="ada@example.com") for at in range(10)]  # fmt: skip
+    keep_refusals(rows, [made[2], made[1], made[2]])
+    keep_refusals(rows, made)
+
+    page = refusals_of(rows, ADA, 4)
+    assert ([each.at for each in page.refusals], page.more) == ([6, 7, 8, 9], True)
+    assert refusals_of(rows, ADA, 10).more is False
+    assert refusals_of(rows, ADA._replace(id_type="external"), 10).refusals == ()
+
+    assert forget_refusals(rows, 4) == 4
+    assert [each.at for each in refusals_of(rows, ADA, 10).refusals] == [4, 5, 6, 7, 8, 9]
+    assert forget_refusals(rows, 0, most=2) == 4
+    assert [each.at for each in refusals_of(rows, ADA, 10).refusals] == [8, 9]
+
+
+class Listening:
+    """A publisher that takes everything at once."""
+
+    def __init__(self) -> None:
+        self.ready = True
+        self.messages: list[Message] = []
+
+    def publish_all(self, messages: list[Message]) -> list[Any]:
+        """Take the messages; nothing comes of them."""
+        self.messages += messages
+        return []
