@@ -54,6 +54,16 @@ def outbox_migration(version: int) -> Migration:
     )
 
 
+def forget_sent(database: peewee.Database, before: int, limit: int = 1000) -> int:
+    """Delete up to `limit` messages that were sent before an instant, the first sent ones; how many."""
+    mark = database.param
+    statement = (
+        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"  # noqa: S608 - placeholders
+        f" WHERE sent_at IS NOT NULL AND sent_at < {mark} ORDER BY sent_at LIMIT {mark})"
+    )
+    return int(database.execute_sql(statement, (before, limit)).rowcount)
+
+
 class Outbox:
     """Writes messages in the caller's transaction; `on_commit` is called once it has committed."""
 
@@ -109,11 +119,12 @@ class Relay:
         return len(sent)
 
     def forget(self, before: int) -> int:
-        """Delete what was sent before an instant; returns how many rows."""
+        """Delete what was sent before an instant, a chunk to a transaction; returns how many rows."""
+        forgotten = 0
         with connected(self._database):
-            mark = self._database.param
-            statement = f"DELETE FROM outbox WHERE sent_at IS NOT NULL AND sent_at < {mark}"  # noqa: S608
-            return int(self._database.execute_sql(statement, (before,)).rowcount)
+            while gone := forget_sent(self._database, before):
+                forgotten += gone
+        return forgotten
 
     def waiting(self) -> int:
         """How many messages are not sent yet."""

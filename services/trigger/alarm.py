@@ -8,11 +8,12 @@ from datetime import UTC
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from contracts.times import to_datetime
+from contracts.times import SECOND, to_datetime
 from shared.clock import Clock
 
 _WAKE, _SWEEP, _KEEP = "wake", "sweep", "housekeeping"
 _FAR = 2**62
+_FIRST_KEEP = 60.0
 _RINGS = 8
 """Rings that may overlap: all but one return at once."""
 
@@ -21,7 +22,7 @@ class Alarm:
     """One date job, moved to the earliest due time that it was told of; and interval jobs.
 
     `wake` runs in the scheduler's thread when the time has come, `sweep` every `every` seconds whatever happened,
-    `keep` once an hour.
+    `keep` every `keep_every` seconds, for the first time within a minute.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Alarm:
         sweep: Callable[[], None],
         keep: Callable[[], None],
         every: float = 2.0,
+        keep_every: float = 3600.0,
     ):
         self._clock = clock
         self._wake = wake
@@ -41,7 +43,8 @@ class Alarm:
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
         self._scheduler.add_job(sweep, "interval", seconds=every, id=_SWEEP)
-        self._scheduler.add_job(keep, "interval", hours=1, id=_KEEP)
+        first = to_datetime(clock.now() + int(min(keep_every, _FIRST_KEEP) * SECOND))
+        self._scheduler.add_job(keep, "interval", seconds=keep_every, id=_KEEP, next_run_time=first)
 
     def start(self) -> None:
         """Begin to run jobs."""

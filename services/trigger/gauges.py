@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from contracts.times import SECOND
 from services.trigger.store import reading
+from services.trigger.store.forgetting import DutyRecord, duty_records
 from services.trigger.store.records import newest_worker, next_due
 from services.trigger.store.rows import Rows
 from shared.clock import Clock
@@ -55,6 +56,7 @@ class TriggerGauges(Collector):
             "Messages that the broker has not confirmed.",
             reading.unsent_messages(rows),
         )
+        yield from _housekeeping(duty_records(rows))
         seen = newest_worker(rows)
         if seen is not None:
             yield _gauge("moments_trigger_worker_seen_seconds", "Time since a worker was seen.", (now - seen) / SECOND)
@@ -62,6 +64,22 @@ class TriggerGauges(Collector):
 
 def _gauge(name: str, about: str, value: float) -> Metric:
     return GaugeMetricFamily(name, about, value=value)
+
+
+def _housekeeping(records: list[DutyRecord]) -> Iterator[Metric]:
+    """Of every duty of housekeeping: what it forgot, its failures, when it came to its end, its longest transaction."""
+    forgotten = CounterMetricFamily("moments_forgotten", "Rows that housekeeping forgot.", labels=("duty",))
+    failures = CounterMetricFamily("moments_housekeeping_failures", "Rounds that a duty failed.", labels=("duty",))
+    done = GaugeMetricFamily("moments_housekeeping_done_timestamp_seconds", "The last round of it.", labels=("duty",))
+    longest = GaugeMetricFamily(
+        "moments_housekeeping_longest_seconds", "The longest transaction of the last round.", labels=("duty",)
+    )
+    for record in records:
+        forgotten.add_metric((record.duty,), record.forgotten)
+        failures.add_metric((record.duty,), record.failures)
+        done.add_metric((record.duty,), record.done_at / SECOND)
+        longest.add_metric((record.duty,), record.longest / SECOND)
+    yield from (forgotten, failures, done, longest)
 
 
 def _ledger(ledgers: dict[str, dict[str, int]]) -> Iterator[Metric]:

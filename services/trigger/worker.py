@@ -14,12 +14,14 @@ import structlog
 from contracts.configurations import ConfigurationState
 from contracts.moments import MomentState
 from contracts.templates import use_templates
+from contracts.times import SECOND
 from contracts.topology import DEAD_LETTERS, moments_topology, partition_queue
 from contracts.wire import Marker
 from services.trigger.alarm import Alarm
 from services.trigger.changes import Changes
 from services.trigger.firing import fire
 from services.trigger.following import Follower
+from services.trigger.housekeeping import DUTIES, House, Keeper
 from services.trigger.intake import Applied, Sorted, apply_batch, sort_deliveries
 from services.trigger.markers import Markers
 from services.trigger.refusals import RefusalKeeper
@@ -28,7 +30,6 @@ from services.trigger.store import records
 from services.trigger.store.cache import Cache
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import Fenced
-from services.trigger.store.refused import forget_refusals
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, connect_broker
@@ -45,7 +46,6 @@ IDLE_WAIT = 0.2
 _CATCH_UP = 3.0
 _CONFIRM = 10.0
 _LONGEST_PAUSE = 5.0
-_KEEP_SENT = 3_600_000_000
 _AWAY: tuple[type[Exception], ...] = (*STORE_FAULTS, BrokerError)
 _FAULTS: tuple[type[Exception], ...] = (*_AWAY, Fenced)
 
@@ -77,7 +77,10 @@ class Worker:
         self._outbox = Outbox(self._database, clock, self._relay.nudge)
         self._follower = Follower(broker, self._publisher, settings.trigger_name)
         self._refusals = RefusalKeeper(broker, Rows(self._database))
-        self._alarm = Alarm(clock, self._wake, self._sweep, self._keep_house)
+        self._keeper = Keeper(DUTIES, self._transaction, self._house)
+        self._alarm = Alarm(
+            clock, self._wake, self._sweep, self._keeper.call, keep_every=settings.housekeeping / SECOND
+        )
 
     def run(self) -> None:
         """Work until `stop`."""
@@ -131,6 +134,7 @@ class Worker:
         self._epochs.clear()
         self._credits.clear()
         self._cache.clear()
+        self._keeper.abandon()
         self._markers.renew()
         self._learn_states()
         consumer = self._broker.consumer(
@@ -155,11 +159,12 @@ class Worker:
 
     def _turn(self, consumer: Consumer) -> None:
         self._take_states()
-        deliveries = consumer.receive(BATCH, 0.0 if self._credits else IDLE_WAIT)
+        deliveries = consumer.receive(BATCH, 0.0 if self._credits else self._keeper.rest(IDLE_WAIT))
         if deliveries:
             self._take(consumer, deliveries)
         if self._credits:
             self._fire()
+        self._keeper.step()
 
     def _take(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
         found = sort_deliveries(deliveries, self._settings.partitions)
@@ -332,11 +337,8 @@ class Worker:
         unsent = records.unsent_partitions(Rows(self._database))
         self._markers.send(unsent - self._epochs.keys(), ())
 
-    def _keep_house(self) -> None:
-        with self._guarded("housekeeping"), connected(self._database):
-            Relay(self._database, self._publisher, self._clock).forget(self._clock.now() - _KEEP_SENT)
-            with self._database.atomic():
-                forget_refusals(Rows(self._database), self._clock.now() - self._settings.refusals_kept)
+    def _house(self) -> House:
+        return House(self._rows, self._epochs, self._cache, self._registry, self._settings, self._clock.now())
 
     @contextmanager
     def _guarded(self, what: str) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.trigger.store.backtest_tables import BACKTEST_MIGRATION
+from services.trigger.store.forgetting import HOUSEKEEPING_MIGRATION
 from services.trigger.store.refused import REFUSED_MIGRATION
 from shared.outbox import outbox_migration
 from shared.store import Dialect, Migration
@@ -99,6 +100,7 @@ MIGRATIONS = (
         statements={"sqlite": _statements("sqlite"), "postgresql": _statements("postgresql")},
     ),
     outbox_migration(2),
+    HOUSEKEEPING_MIGRATION,
     BACKTEST_MIGRATION,
     Migration(
         version=8,

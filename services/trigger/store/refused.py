@@ -57,11 +57,14 @@ def refusals_of(rows: Rows, profile: ProfileId, limit: int) -> RefusedPage:
     return RefusedPage(tuple(reversed(found[:limit])), len(found) > limit)
 
 
-def forget_refusals(rows: Rows, before: int, *, most: int = MOST_REFUSED) -> int:
-    """Delete what was refused before an instant (µs), and the oldest over the bound; how many."""
+def forget_refusals(rows: Rows, before: int, *, most: int = MOST_REFUSED, chunk: int = 1000) -> int:
+    """Delete what was refused before an instant (µs), and the oldest over the bound, up to a chunk; how many."""
     newest = rows.execute("SELECT max(sequence) FROM refused")[0][0] or 0
-    gone = rows.execute("DELETE FROM refused WHERE at < ? OR sequence <= ? RETURNING sequence", (before, newest - most))
-    return len(gone)
+    return rows.change(
+        "DELETE FROM refused WHERE sequence IN"
+        " (SELECT sequence FROM refused WHERE at < ? OR sequence <= ? ORDER BY sequence LIMIT ?)",
+        (before, newest - most, chunk),
+    )
 
 
 def _profile_of(refused: SignalRefused) -> bytes:

@@ -106,6 +106,12 @@ class Rows:
         cursor.execute(sql.replace("?", "%s") if self.postgresql else sql, parameters)
         return list(cursor.fetchall()) if cursor.description else []
 
+    def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """One statement with `?` marks that changes rows; how many."""
+        cursor = self.database.connection().cursor()
+        cursor.execute(sql.replace("?", "%s") if self.postgresql else sql, parameters)
+        return int(cursor.rowcount)
+
     def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
         """One statement with `?` marks for every row."""
         if rows:

@@ -1,0 +1,13 @@
+"""Workers that are no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from services.trigger.housekeeping.house import House
+from services.trigger.store.forgetting import forget_workers_unseen
+
+
+def forget_workers(house: House) -> Iterator[int]:
+    """Forget the names of workers that were not seen for as long as processes are kept."""
+    yield forget_workers_unseen(house.rows, house.now - house.settings.retention)
