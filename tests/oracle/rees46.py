@@ -7,7 +7,7 @@ import uuid
 from datetime import datetime
 from pathlib import Path
 
-from tests.oracle.oracle import SECOND, Arrival, Item
+from tests.oracle.words import SECOND, Arrival, Item
 
 KINDS = {
     "view": "product/view",

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from hypothesis import event
 from hypothesis import strategies as st
 
-from tests.oracle.oracle import DAY, MINUTE, SECOND, Arrival, Item, Moment, Outcome, Settings, simulate
+from tests.oracle.oracle import simulate
+from tests.oracle.words import DAY, MINUTE, SECOND, Arrival, Item, Moment, Outcome, Settings
 
 BASE = 1_700_000_000 * SECOND
 PROFILES = (("email", "ada@example.com"), ("email", "bob@example.com"))

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.oracle.oracle import Arrival, Outcome, Raise, cart_roles, processes_of, simulate
+from tests.oracle.catalogue import cart_roles, processes_of
+from tests.oracle.oracle import simulate
 from tests.oracle.strategies import TEMPLATES, History, histories, shuffled_bursts, watched
+from tests.oracle.words import Arrival, Outcome, Raise
 
 by_template = pytest.mark.parametrize("template", TEMPLATES)
 Seen = tuple[object, ...]

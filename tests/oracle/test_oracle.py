@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from tests.oracle.cases import CASES, START, Case, Expected
-from tests.oracle.oracle import SECOND, Raise, simulate
+from tests.oracle.oracle import simulate
+from tests.oracle.words import SECOND, Raise
 
 
 def seconds(instant: int) -> float:
@@ -24,6 +25,7 @@ def seen(found: Raise, keep_last: bool) -> Expected:
         content=found.content,
         views=found.views,
         last=found.last_signal[1] if keep_last else None,
+        order=found.order_id,
     )
 
 
@@ -44,6 +46,8 @@ def test_the_oracle_satisfies_the_case(case: Case) -> None:
         case.contradicted,
     )
     assert ledger.balances
+    recoveries = [(seconds(each.due_at), each.signal[1], seconds(each.at)) for each in outcome.recovered]
+    assert recoveries == list(case.recovered)
 
 
 def test_every_case_has_a_name_of_its_own() -> None:
@@ -51,7 +55,7 @@ def test_every_case_has_a_name_of_its_own() -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    rules = {"2.2", "4", "5", "6.1", "6.2", "6.3", "6.4", "6.5", "6.6", "6.7", "6.8", "6.9", "6.11"}
+    rules = {"2.2", "4", "5", "6.1", "6.2", "6.3", "6.4", "6.5", "6.6", "6.7", "6.8", "6.9", "6.10", "6.11"}
 
     assert rules <= {case.rule for case in CASES}
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.oracle.oracle import MINUTE, Moment, Settings, simulate
+from tests.oracle.oracle import simulate
 from tests.oracle.rees46 import read
+from tests.oracle.words import MINUTE, Moment, Settings
 
 FOLDER = os.environ.get("MOMENTS_SAMPLE_DATA")
 

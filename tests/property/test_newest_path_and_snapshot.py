@@ -77,7 +77,7 @@ def test_a_process_survives_its_row(history: History) -> None:
 
 
 def test_a_signal_older_than_the_latest_256_is_ignored_and_counted() -> None:
-    from tests.oracle.oracle import Arrival, Item, Moment, Settings
+    from tests.oracle.words import Arrival, Item, Moment, Settings
 
     second = 1_000_000
     adds = [

@@ -13,7 +13,7 @@ from contracts.times import format_duration, to_datetime
 from services.trigger.engine.moment import Moment, compile_moment
 from services.trigger.engine.timing import Timing
 from services.trigger.replay import MomentBook, Outcome, Replay
-from tests.oracle import oracle
+from tests.oracle import words as oracle
 
 COMPLETED = "completed"
 

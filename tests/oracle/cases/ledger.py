@@ -1,0 +1,151 @@
+"""What becomes of waits when late signals come (§6.11)."""
+
+from __future__ import annotations
+
+from tests.oracle.cases.writing import Case, X, Y, browsing, cart, carts, raised, shop, view
+from tests.oracle.words import SECOND
+
+LEDGER = [
+    Case(
+        rule="6.11",
+        name="joined: the later wait ends as merged, the earlier one goes on",
+        arrivals=(
+            cart("add", "1", 0, X, received=100),
+            cart("add", "2", 110, X),
+            cart("add", "3", 55, X, received=115),
+        ),
+        moment=carts(),
+        raises=(raised(0, 110, 170, {"x": 3}, last="2"),),
+        opened=2,
+        ended={"merged": 1},
+    ),
+    Case(
+        rule="6.11",
+        name="no longer founded: the wait ends as void",
+        arrivals=(view("1", 10), shop("add", "2", 5, received=20)),
+        moment=browsing(),
+        opened=1,
+        ended={"void": 1},
+    ),
+    Case(
+        rule="6.11",
+        name="a cart wait that is no longer founded is void",
+        arrivals=(
+            cart("add", "1", 0, {"x": 2}, received=150),
+            cart("remove", "2", 149, X, received=151),
+            cart("clear", "3", 10, received=152),
+        ),
+        moment=carts(),
+        expiry=100 * SECOND,
+        opened=1,
+        ended={"void": 1},
+    ),
+    Case(
+        rule="6.11",
+        name="split: the part with the wait's last signal keeps it, the other is a new one, ended at once by the ender",
+        arrivals=(
+            cart("add", "1", 0, X),
+            cart("add", "2", 40, Y),
+            cart("clear", "3", 20, received=50),
+        ),
+        moment=carts(),
+        raises=(raised(40, 40, 100, Y, last="2"),),
+        opened=2,
+        ended={"ended": 1},
+    ),
+    Case(
+        rule="6.11",
+        name="split in three: every other part is a new wait",
+        arrivals=(
+            cart("add", "1", 0, X),
+            cart("add", "2", 20, X),
+            cart("add", "3", 40, Y),
+            cart("clear", "4", 10, received=45),
+            cart("clear", "5", 30, received=46),
+        ),
+        moment=carts(),
+        raises=(raised(40, 40, 100, Y),),
+        opened=3,
+        ended={"ended": 2},
+    ),
+    Case(
+        rule="6.11",
+        name="split by the maximum wait: the other part is a new wait and is raised",
+        arrivals=(
+            cart("add", "1", 10, X),
+            cart("add", "2", 30, X),
+            cart("add", "3", 55, X),
+            cart("add", "4", 0, Y, received=56),
+        ),
+        moment=carts(duration=30, maximum_wait=50),
+        raises=(
+            raised(55, 55, 85, {"x": 3, "y": 1}, last="3"),
+            raised(0, 30, 50, {"x": 2, "y": 1}, decided=86, last="2"),
+        ),
+        opened=2,
+    ),
+    Case(
+        rule="6.11",
+        name="revived: a new wait, ended is never taken back",
+        arrivals=(cart("add", "1", 0, X), cart("remove", "2", 10, X), cart("add", "3", 5, Y, received=20)),
+        moment=carts(),
+        raises=(raised(0, 10, 70, Y, last="2"),),
+        opened=2,
+        ended={"ended": 1},
+    ),
+    Case(
+        rule="6.11",
+        name="a wait revived and ended again is two ended waits",
+        arrivals=(
+            cart("add", "1", 0, X),
+            cart("remove", "2", 10, X),
+            cart("add", "3", 5, Y, received=20),
+            cart("purchase", "4", 30),
+        ),
+        moment=carts(),
+        opened=2,
+        ended={"ended": 1, "completed": 1},
+    ),
+    Case(
+        rule="6.11",
+        name="every wait that is not over is pending",
+        arrivals=(cart("add", "1", 0, X), cart("add", "2", 1, X, cart="d"), cart("purchase", "3", 2)),
+        moment=carts(),
+        run_out=False,
+        opened=2,
+        ended={"completed": 1},
+        pending=1,
+    ),
+    Case(
+        rule="6.11",
+        name="an occurrence that a known ender closes is a wait, opened and ended at once",
+        arrivals=(cart("purchase", "1", 10), cart("add", "2", 0, X, received=20)),
+        moment=carts(),
+        opened=1,
+        ended={"completed": 1},
+        choice=1,
+    ),
+    Case(
+        rule="6.11",
+        name="a late signal of an occurrence that has ended is no new wait",
+        arrivals=(
+            cart("add", "1", 0, X),
+            cart("purchase", "2", 10),
+            cart("add", "3", 5, X, received=20),
+            cart("add", "4", -5, X, received=21),
+        ),
+        moment=carts(),
+        opened=1,
+        ended={"completed": 1},
+        choice=1,
+    ),
+    Case(
+        rule="6.11",
+        name="a wait whose last signal is activity no more ends by the ender that closes the rest of it",
+        arrivals=(view("1", 0), view("2", 10), shop("add", "3", 5, received=20)),
+        moment=browsing(),
+        opened=1,
+        ended={"ended": 1},
+        choice=7,
+    ),
+]
