@@ -33,6 +33,7 @@ from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from shared.broker import Broker, Message, connect_broker
 from shared.clock import Clock, SystemClock
+from shared.outbox import Outbox
 from shared.settings import Settings
 from shared.store import connected, open_database
 
@@ -109,14 +110,14 @@ def _left_cart(name: str, number: int, at: int) -> CartSignal:
 def _apply(settings: Settings, signals: Sequence[CartSignal]) -> None:
     """Have the trigger's intake apply signals, as if they had come in time."""
     database = open_database(settings.trigger_database_url, schema="moments_trigger", busy=True)
-    registry = Registry(settings.expiry)
+    registry, clock = Registry(settings.expiry), SystemClock()
     registry.put_configuration(configuration_state())
     registry.put_moment(moment_state("PT1H"))
     with connected(database):
         for start in range(0, len(signals), _AT_ONCE):
             arrivals = [_arrival(signal, settings.partitions) for signal in signals[start : start + _AT_ONCE]]
             with database.atomic():
-                apply_batch(Rows(database), arrivals, registry, SystemClock().now())
+                apply_batch(Rows(database), Outbox(database, clock), arrivals, registry, clock.now())
 
 
 def _arrival(cart: CartSignal, partitions: int) -> Arrival:

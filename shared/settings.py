@@ -65,6 +65,11 @@ class Settings:
     expiry: int = _variable(
         "MOMENTS_EXPIRY", "Seconds after which a signal is too late to open a wait.", default="86400"
     )
+    attribution: int = _variable(
+        "MOMENTS_ATTRIBUTION_DAYS",
+        "Days after a raise's due within which its completion counts as recovered.",
+        default="7",
+    )
     retention: int = _variable(
         "MOMENTS_RETENTION_DAYS", "Days for which a process is kept after its last signal.", default="30"
     )
@@ -109,6 +114,7 @@ class Settings:
             ingestion_workers=read.number("ingestion_workers", 1, 64),
             partitions=read.number("partitions", 1, 256),
             expiry=read.number("expiry", 1, 90 * 86_400) * _SECOND,
+            attribution=read.number("attribution", 0, 90) * _DAY,
             retention=read.number("retention", 1, 3_650) * _DAY,
             signals_retention=read.number("signals_retention", 7, 3_650) * _DAY,
             profiles_retention=read.number("profiles_retention", 1, 36_500) * _DAY,

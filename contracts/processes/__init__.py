@@ -5,9 +5,11 @@ from contracts.processes.content import (
     CartContent,
     Content,
     ContentState,
+    Purchase,
     SteppedContent,
     change_quantities,
     empty_content,
+    worth,
 )
 
 __all__ = [
@@ -15,7 +17,9 @@ __all__ = [
     "CartContent",
     "Content",
     "ContentState",
+    "Purchase",
     "SteppedContent",
     "change_quantities",
     "empty_content",
+    "worth",
 ]

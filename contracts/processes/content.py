@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
 
-from contracts.signals import Item, Signal
+from contracts.signals import Item, Key, Signal
 
 _MOST_VIEWS = 1000
 _MOST_PRODUCTS = 50
@@ -67,20 +68,46 @@ class _Attributed(msgspec.Struct, kw_only=True):
 
 
 class CartContent(_Attributed, kw_only=True, tag="cart"):
-    """Lines by product id, with what was last said of each product."""
+    """Lines by product id, with what was last said of each product.
+
+    `bought`, `order_id`: of the latest purchase. `reopened`: the latest signal that left items by adding or replacing.
+    """
 
     lines: dict[str, Item] = {}
+    bought: dict[str, Item] = {}
+    order_id: str | None = None
+    reopened: Key | None = None
 
     def apply(self, signal: Signal) -> None:
         """Add sums, remove subtracts, replace sets, clear and purchase empty."""
         self._note(signal)
+        said = {item.product_id: item for item in signal.data.items}
+        if signal.kind.verb == "purchase":
+            self._buy(said, signal.data.order_id)
+            return
         quantities = {product: item.quantity for product, item in self.lines.items()}
         change_quantities(quantities, signal)
-        said = {item.product_id: item for item in signal.data.items}
         kept = {} if signal.kind.verb == "replace" else self.lines
         self.lines = {
             product: _line(kept.get(product), said.get(product), quantity) for product, quantity in quantities.items()
         }
+        if self.lines and signal.kind.verb in ("add", "replace"):
+            self.reopened = signal.key
+
+    def _buy(self, said: dict[str, Item], order_id: str | None) -> None:
+        """What was bought: the items that the purchase names, else what the cart held."""
+        named = {
+            product: _line(self.lines.get(product), item, item.quantity)
+            for product, item in said.items()
+            if item.quantity > 0
+        }
+        self.bought = named or self.lines or self.bought
+        self.order_id = order_id
+        self.lines = {}
+
+    def purchase(self) -> Purchase:
+        """The latest purchase as a content of its own."""
+        return Purchase(items=list(self.bought.values()), order_id=self.order_id)
 
     @property
     def empty(self) -> bool:
@@ -91,10 +118,14 @@ class CartContent(_Attributed, kw_only=True, tag="cart"):
         return list(self.lines.values())
 
     def describe(self) -> dict[str, Any]:
-        return {
-            "items": [msgspec.to_builtins(item) | {"quantity": item.quantity} for item in self.items],
-            **_totals(self.items),
-        }
+        return _priced(self.items)
+
+
+def _priced(items: list[Item]) -> dict[str, Any]:
+    return {
+        "items": [msgspec.to_builtins(item) | {"quantity": item.quantity} for item in items],
+        **_totals(items),
+    }
 
 
 def _line(before: Item | None, said: Item | None, quantity: int) -> Item:
@@ -106,17 +137,35 @@ def _line(before: Item | None, said: Item | None, quantity: int) -> Item:
     return msgspec.structs.replace(base, **{**news, "quantity": quantity})
 
 
-def _totals(items: list[Item]) -> dict[str, Any]:
+def worth(items: Iterable[Item]) -> dict[str | None, Decimal]:
+    """The exact worth by currency: 0.10 + 0.70 is 0.80, which binary fractions miss; no price, no entry."""
     sums: dict[str | None, Decimal] = {}
     for item in items:
         if item.price is not None:
             sums[item.currency] = sums.get(item.currency, Decimal(0)) + Decimal(repr(item.price)) * item.quantity
+    return sums
+
+
+def _totals(items: list[Item]) -> dict[str, Any]:
+    sums = worth(items)
     if len(sums) == 1:
         ((currency, total),) = sums.items()
         return {"total": float(total)} | ({"currency": currency} if currency else {})
     if not sums:
         return {}
     return {"totals": [{"currency": currency, "amount": float(total)} for currency, total in sums.items()]}
+
+
+class Purchase(msgspec.Struct, frozen=True, kw_only=True):
+    """What was bought."""
+
+    items: list[Item]
+    order_id: str | None
+
+    def describe(self) -> dict[str, Any]:
+        """`content` of a moment event about a purchase."""
+        order = {} if self.order_id is None else {"orderId": self.order_id}
+        return order | _priced(self.items)
 
 
 class BrowseContent(_Attributed, kw_only=True, tag="browse"):
@@ -195,8 +244,7 @@ class SteppedContent(_Attributed, kw_only=True, tag="stepped"):
     def describe(self) -> dict[str, Any]:
         described = dict(self.fields)
         if self.lines:
-            described["items"] = [msgspec.to_builtins(item) | {"quantity": item.quantity} for item in self.lines]
-            described.update(_totals(self.lines))
+            described.update(_priced(self.lines))
         return described
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from contracts.events import encode_moment_event, moment_routing_key
 from contracts.topology import JOURNEYS
 from services.trigger.engine.decide import Decision, NotReady, decide, record
+from services.trigger.engine.filters import Past
 from services.trigger.engine.moment import Moment
 from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import due_of
@@ -24,6 +26,7 @@ from services.trigger.store.records import (
     last_raises,
     last_sequence,
     move_waits,
+    raised_orders,
 )
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import BatchShelf
@@ -72,7 +75,7 @@ def fire(
     delete_waits(rows, [row.key for row in orphans])
     shelf.fetch_history({id(c.stored.process): c.stored.process for c in candidates}.values())
     batch = _Batch(rows, outbox, registry, now, last_sequence(rows))
-    batch.read_last_raises(candidates)
+    batch.read_past(candidates)
     for candidate in sorted(candidates, key=lambda candidate: candidate.order):
         batch.decide(shelf, candidate, min(credits[candidate.row.partition], now))
     shelf.save()
@@ -108,6 +111,7 @@ class _Batch:
         self._now = now
         self._after = after
         self._last: dict[str, dict[bytes, int]] = {}
+        self._orders: dict[str, dict[bytes, set[str]]] = {}
         self._moved: list[tuple[int, tuple[bytes, str, int]]] = []
         self._gone: list[tuple[bytes, str, int]] = []
         self._raises: list[RaiseRow] = []
@@ -116,13 +120,18 @@ class _Batch:
         self.raised = 0
         self.suppressed = 0
 
-    def read_last_raises(self, candidates: Sequence[_Candidate]) -> None:
-        """Load what the cool-downs are held against."""
-        wanted: dict[str, set[bytes]] = defaultdict(set)
+    def read_past(self, candidates: Sequence[_Candidate]) -> None:
+        """Load the earlier raises that cool-downs and orders are held against."""
+        cooling: dict[str, set[bytes]] = defaultdict(set)
+        ordering: dict[str, set[bytes]] = defaultdict(set)
         for candidate in candidates:
-            if candidate.moment.settings.get("coolDown"):
-                wanted[candidate.moment.id].add(candidate.stored.profile_key)
-        self._last = {moment: last_raises(self._rows, moment, profiles) for moment, profiles in wanted.items()}
+            moment, profile = candidate.moment, candidate.stored.profile_key
+            if moment.settings.get("coolDown"):
+                cooling[moment.id].add(profile)
+            if moment.template.once_per == "order":
+                ordering[moment.id].add(profile)
+        self._last = {moment: last_raises(self._rows, moment, profiles) for moment, profiles in cooling.items()}
+        self._orders = {moment: raised_orders(self._rows, moment, profiles) for moment, profiles in ordering.items()}
 
     def decide(self, shelf: BatchShelf, candidate: _Candidate, until: int) -> None:
         """Decide one wait and note what follows; a wait that is ready only after `until` is not decided.
@@ -131,6 +140,7 @@ class _Batch:
         """
         stored, moment, wait = candidate.stored, candidate.moment, candidate.wait
         last = self._last.setdefault(moment.id, {})
+        orders = self._orders.setdefault(moment.id, {}).setdefault(stored.profile_key, set())
         outcome = decide(
             stored.process,
             stored.identity,
@@ -138,7 +148,7 @@ class _Batch:
             wait,
             shelf.history(stored.process),
             now=until,
-            last_raise_due=last.get(stored.profile_key),
+            past=Past(last_due=last.get(stored.profile_key), orders=orders),
         )
         shelf.touch(candidate.row.key[0])
         if isinstance(outcome, NotReady):
@@ -151,6 +161,7 @@ class _Batch:
         event = b""
         if outcome.raised:
             last[stored.profile_key] = max(last.get(stored.profile_key, 0), outcome.due)
+            orders.update(outcome.orders)
             event = self._event(candidate, outcome)
             message = Message(
                 exchange=JOURNEYS,
@@ -196,6 +207,7 @@ class _Batch:
                 run=run,
                 version=candidate.moment.versions[-1].number,
                 after=self._after,
+                orders=json.dumps(sorted(outcome.orders)) if outcome.raised and outcome.orders else None,
             )
         )
 

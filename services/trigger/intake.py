@@ -12,12 +12,14 @@ from contracts.wire import MARKER_ID_PREFIX, Marker, UnreadableMessage, decode_m
 from services.trigger.engine.application import apply_signal, profile_of
 from services.trigger.engine.effects import Effects
 from services.trigger.engine.membership import membership_of
+from services.trigger.recoveries import save_recoveries
 from services.trigger.registry import Registry
 from services.trigger.store.cache import Cache
 from services.trigger.store.records import save_effects
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival, BatchShelf
 from shared.broker import Delivery
+from shared.outbox import Outbox
 
 
 @dataclass(slots=True)
@@ -61,9 +63,9 @@ def sort_deliveries(deliveries: Sequence[Delivery], partitions: int) -> Sorted:
 
 
 def apply_batch(
-    rows: Rows, arrivals: Sequence[Arrival], registry: Registry, now: int, cache: Cache | None = None
+    rows: Rows, outbox: Outbox, arrivals: Sequence[Arrival], registry: Registry, now: int, cache: Cache | None = None
 ) -> Applied:
-    """Apply signals inside the caller's transaction."""
+    """Apply signals inside the caller's transaction. `now`: the worker's clock, µs."""
     if not arrivals:
         return Applied(0, 0, None)
     shelf = BatchShelf(rows, cache)
@@ -77,6 +79,8 @@ def apply_batch(
         shelf.note_level(arrival)
     shelf.save()
     save_effects(rows, effects, shelf.stored, arrivals[0].partition, now)
+    if effects.recoveries:
+        save_recoveries(rows, outbox, effects.recoveries, shelf.stored, now)
     return Applied(len(new), len(arrivals) - len(new), min(effects.armed.values(), default=None))
 
 

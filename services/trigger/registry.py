@@ -7,6 +7,7 @@ from dataclasses import replace
 from contracts.configurations import ConfigurationState
 from contracts.moments import MomentState
 from contracts.templates import Template, templates
+from contracts.times import DAY
 from services.trigger.engine.moment import Moment, Version, compile_moment
 from services.trigger.engine.timing import Timing
 from services.trigger.replay import MomentBook
@@ -15,9 +16,9 @@ from services.trigger.replay import MomentBook
 class Registry:
     """Newest states, and the rule book made of them. Used by the worker's thread alone."""
 
-    def __init__(self, expiry: int, known: dict[str, Template] | None = None):
+    def __init__(self, expiry: int, known: dict[str, Template] | None = None, *, attribution: int = 7 * DAY):
         self._templates = known if known is not None else templates()
-        self.book = MomentBook(self._templates, {}, expiry)
+        self.book = MomentBook(self._templates, {}, expiry, attribution)
         self.states: dict[str, MomentState] = {}
         self.configurations: dict[str, ConfigurationState] = {}
 

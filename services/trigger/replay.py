@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 
 from contracts.signals import Signal
 from contracts.templates import Template
+from contracts.times import DAY
 from services.trigger.engine.application import ProfileId, apply_signal, profile_of
 from services.trigger.engine.apply import Entry, Rules
 from services.trigger.engine.decide import Decision, NotReady, ProcessId, decide, record
-from services.trigger.engine.effects import Contradiction, Effects, ProcessKey, WaitKey
+from services.trigger.engine.effects import Contradiction, Effects, ProcessKey, Recovery, WaitKey
+from services.trigger.engine.filters import Past
 from services.trigger.engine.membership import membership_of
 from services.trigger.engine.moment import Moment
 from services.trigger.engine.state import Process
@@ -36,6 +38,7 @@ class MomentBook:
     templates: dict[str, Template]
     moments: dict[str, Moment]
     expiry: int
+    attribution: int = 7 * DAY
     _cache: dict[tuple[str, str], Rules] = field(default_factory=dict)
 
     def rules(self, configuration: str, kind: str) -> Rules:
@@ -52,11 +55,13 @@ class MomentBook:
 
     def _make(self, configuration: str, kind: str) -> Rules:
         templates = tuple(template for template in self.templates.values() if template.process == kind)
-        running = [m for m in self.moments.values() if m.running and m.configuration == configuration]
+        known = [m for m in self.moments.values() if m.configuration == configuration and m.template.process == kind]
         return Rules(
             templates,
-            {t.type: tuple(m for m in running if m.template.type == t.type) for t in templates},
+            {t.type: tuple(m for m in known if m.running and m.template.type == t.type) for t in templates},
             self.expiry,
+            {m.id: frozenset(m.template.completes) for m in known if m.template.completes},
+            self.attribution,
         )
 
 
@@ -68,6 +73,7 @@ class Replay:
         self.effects = Effects()
         self.counts: Counter[tuple[str, str]] = Counter()
         self.contradictions: list[Contradiction] = []
+        self.recoveries: list[Recovery] = []
         self.duplicates = 0
         self._now = 0
         self._contradicted: set[tuple[str, tuple[str, str, str], str, str]] = set()
@@ -80,6 +86,7 @@ class Replay:
         self._index: dict[WaitKey, int] = {}
         self._heap: list[tuple[int, WaitKey]] = []
         self._last_raise: dict[tuple[str, ProfileId], int] = {}
+        self._orders: dict[tuple[str, ProfileId], set[str]] = {}
 
     def receive(self, signal: Signal) -> bool:
         """Apply a signal; False for a repeated one."""
@@ -172,7 +179,9 @@ class Replay:
             wait,
             self.history(process),
             now=now,
-            last_raise_due=self._last_raise.get((moment_id, profile)),
+            past=Past(
+                last_due=self._last_raise.get((moment_id, profile)), orders=self._orders.get((moment_id, profile), ())
+            ),
         )
         if isinstance(decision, NotReady):
             wait.armed = decision.at
@@ -182,6 +191,8 @@ class Replay:
         del self._index[key]
         if decision.raised:
             self._last_raise[moment_id, profile] = max(self._last_raise.get((moment_id, profile), 0), decision.due)
+            if decision.orders:
+                self._orders.setdefault((moment_id, profile), set()).update(decision.orders)
         self.counts[moment_id, "raised" if decision.raised else f"suppressed:{decision.reason}"] += 1
         return Outcome(moment_id, identity, decision, now)
 
@@ -201,4 +212,7 @@ class Replay:
                 self._contradicted.add(name)
                 self.contradictions.append(found)
                 self.counts[found.moment, "contradicted"] += 1
+        for recovery in self.effects.recoveries:
+            self.recoveries.append(recovery)
+            self.counts[recovery.moment, "recovered"] += 1
         self.effects = Effects()

@@ -65,7 +65,7 @@ class Worker:
             settings.trigger_database_url, schema="moments_trigger", synchronous="FULL", busy=True
         )
         self._rows = Rows(self._database)
-        self._registry = Registry(settings.expiry)
+        self._registry = Registry(settings.expiry, attribution=settings.attribution)
         self._cache = Cache()
         self._changes = Changes(self._transaction, self._registry, self._cache)
         self._topology = moments_topology(settings.partitions)
@@ -199,12 +199,15 @@ class Worker:
     def _apply(self, found: Sorted) -> Applied:
         try:
             with self._transaction() as rows:
-                return apply_batch(rows, found.arrivals, self._registry, self._clock.now(), self._cache)
+                return self._apply_in(rows, found.arrivals)
         except _FAULTS:
             raise
         except Exception:
             _log.exception("worker.batch_failed", signals=len(found.arrivals))
             return self._apply_singly(found.arrivals)
+
+    def _apply_in(self, rows: Rows, arrivals: Sequence[Arrival]) -> Applied:
+        return apply_batch(rows, self._outbox, arrivals, self._registry, self._clock.now(), self._cache)
 
     def _apply_singly(self, arrivals: Sequence[Arrival]) -> Applied:
         """One signal to a transaction: what the engine cannot take goes to the dead letters, the rest goes on."""
@@ -213,7 +216,7 @@ class Worker:
         for arrival in arrivals:
             try:
                 with self._transaction() as rows:
-                    applied = apply_batch(rows, [arrival], self._registry, self._clock.now(), self._cache)
+                    applied = self._apply_in(rows, [arrival])
             except _FAULTS:
                 raise
             except Exception as error:

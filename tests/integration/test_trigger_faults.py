@@ -22,6 +22,7 @@ from services.trigger.store.shelf import Arrival
 from services.trigger.worker import Worker
 from shared.broker import connect_broker
 from shared.clock import SystemClock
+from shared.outbox import Outbox
 from shared.store import STORE_FAULTS, connected
 from tests.integration.trigger_rig import (
     PARTITIONS,
@@ -244,7 +245,7 @@ def test_a_worker_whose_partition_was_taken_trusts_nothing_that_it_remembers(rig
     arrival = Arrival(place, bought, message_of(bought).body, profile_of(bought), membership_of(bought))
     with connected(rig.database), rig.database.atomic():
         take_partition(rig.rows, place, "trigger-2")
-        apply_batch(rig.rows, [arrival], others, rig.clock.now())
+        apply_batch(rig.rows, Outbox(rig.database, rig.clock), [arrival], others, rig.clock.now())
     rig.sent.append(bought)
     again = rig.add("ada@example.com")
 

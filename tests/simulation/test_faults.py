@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import UUID, uuid5
 
 import msgspec
 import pytest
 
 from contracts.templates import templates
-from contracts.times import DAY, MINUTE
+from contracts.times import DAY, MINUTE, from_rfc3339
 from services.trigger import worker as worker_module
 from services.trigger.engine.moment import compile_moment
 from services.trigger.intake import Applied
@@ -18,6 +19,8 @@ from services.trigger.replay import MomentBook, Replay
 from services.trigger.store import records
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
+from shared.broker import Message
+from shared.outbox import Outbox
 from tests.simulation.world import World
 
 SEEDS = 12
@@ -37,6 +40,44 @@ def expected_raises(world: World) -> dict[str, tuple[int, int]]:
     return {o.decision.raise_id: (o.decision.opened_at, o.decision.due) for o in outcomes if o.decision.raised}
 
 
+def raised_messages(world: World) -> list[Message]:
+    """What was published of raises, with repeats."""
+    return [message for message in world.broker.journeys if not message.routing_key.endswith(".recovered")]
+
+
+def recovered_raises(world: World) -> set[str]:
+    """The raises of which a recovery was published; each under its one id, recorded and counted once."""
+    found: dict[str, str] = {}
+    for message in world.broker.journeys:
+        if message.routing_key.endswith(".recovered"):
+            event = msgspec.json.decode(message.body)
+            assert message.message_id == event["id"] == str(uuid5(UUID(event["data"]["raiseId"]), "recovered"))
+            assert found.setdefault(event["id"], event["data"]["raiseId"]) == event["data"]["raiseId"]
+    rows = Rows(world.worker._database)
+    assert {raise_id for (raise_id,) in rows.execute("SELECT raise_id FROM recoveries")} == set(found.values())
+    assert records.ledger(rows).get("moment", {}).get("recovered", 0) == len(found)
+    return set(found.values())
+
+
+def expected_recoveries(world: World) -> set[str]:
+    """Each purchase recovers the latest raise of its cart that was due before it (DOMAIN §6.10), from the events."""
+    events = {message.message_id: msgspec.json.decode(message.body)["data"] for message in raised_messages(world)}
+    found: set[str] = set()
+    for signal in world.signals:
+        if signal.kind.name != "cart/purchase":
+            continue
+        for cart in ("x", "y") if signal.data.cart_id is None else (signal.data.cart_id,):
+            dues = {
+                raise_id: from_rfc3339(data["dueAt"])
+                for raise_id, data in events.items()
+                if data["profile"]["id"] == signal.profile and data["process"]["id"] == cart
+            }
+            before = {raise_id: due for raise_id, due in dues.items() if due < signal.time <= due + 7 * DAY}
+            if before:
+                found.add(max(before, key=lambda raise_id: before[raise_id]))
+    return found
+
+
 def late_suppressions(world: World) -> int:
     """Raises that a purchase after the due, but before the raise, prevented: right, and not in the expectation."""
     counted = records.ledger(Rows(world.worker._database)).get("moment", {})
@@ -45,24 +86,27 @@ def late_suppressions(world: World) -> int:
 
 @pytest.mark.parametrize("block", range(4))
 def test_every_seed_gives_the_raises_of_a_world_without_faults(block: int, tmp_path: Path) -> None:
-    crashes = raises = late = 0
+    crashes = raises = late = recoveries = 0
     for seed in range(block * SEEDS, (block + 1) * SEEDS):
         world = World(tmp_path / str(seed), seed)
         for _ in range(STEPS):
             world.step()
         world.run_out()
 
-        published = [message.message_id for message in world.broker.journeys]
+        published = [message.message_id for message in raised_messages(world)]
         expected = expected_raises(world)
         prevented = late_suppressions(world)
         assert set(published) <= set(expected), f"seed {seed}: raised what should not be"
         assert len(set(expected) - set(published)) <= prevented, f"seed {seed}: lost a raise"
         assert_ledger(world, seed, raised=len(set(published)))
+        assert recovered_raises(world) == expected_recoveries(world), f"seed {seed}"
+        recoveries += len(recovered_raises(world))
         crashes, raises, late = crashes + world.crashes, raises + len(set(published)), late + prevented
         world.worker._database.close()
     assert crashes > SEEDS
     assert raises > SEEDS
     assert late > 0
+    assert recoveries > 0
 
 
 def test_a_clock_that_runs_ahead_doubles_nothing(tmp_path: Path) -> None:
@@ -73,7 +117,7 @@ def test_a_clock_that_runs_ahead_doubles_nothing(tmp_path: Path) -> None:
             world.step()
         world.run_out()
 
-        assert_ledger(world, seed, raised=len({message.message_id for message in world.broker.journeys}))
+        assert_ledger(world, seed, raised=len({message.message_id for message in raised_messages(world)}))
         world.worker._database.close()
 
 
@@ -94,8 +138,8 @@ def test_published_events_say_what_was_expected(tmp_path: Path) -> None:
     world.run_out()
 
     expected = expected_raises(world)
-    assert world.broker.journeys
-    for message in world.broker.journeys:
+    assert raised_messages(world)
+    for message in raised_messages(world):
         event = msgspec.json.decode(message.body)
         assert event["id"] == message.message_id
         assert event["id"] in expected
@@ -112,8 +156,8 @@ def test_a_signal_that_the_engine_cannot_take_is_set_aside_and_the_rest_goes_on(
     poison = world.signals[5].id
     apply_batch = worker_module.apply_batch
 
-    def failing(rows: Rows, arrivals: Sequence[Arrival], *rest: object) -> Applied:
-        applied = apply_batch(rows, arrivals, *rest)  # type: ignore[arg-type]
+    def failing(rows: Rows, outbox: Outbox, arrivals: Sequence[Arrival], *rest: object) -> Applied:
+        applied = apply_batch(rows, outbox, arrivals, *rest)  # type: ignore[arg-type]
         if any(arrival.signal.id == poison for arrival in arrivals):
             raise ArithmeticError
         return applied
@@ -125,5 +169,5 @@ def test_a_signal_that_the_engine_cannot_take_is_set_aside_and_the_rest_goes_on(
     assert len(dead) == 1
     assert "ArithmeticError" in dead[0].headers["reason"]
     del world.signals[5]
-    assert {message.message_id for message in world.broker.journeys} == set(expected_raises(world))
+    assert {message.message_id for message in raised_messages(world)} == set(expected_raises(world))
     world.worker._database.close()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from contracts.signals import Signal
+from services.trigger.engine.aftermath import recovered_value
 from services.trigger.engine.apply import Entry, Rules, apply_newest, apply_with_history, needs_history
 from services.trigger.engine.compact import compact, is_long
 from services.trigger.engine.effects import Effects, ProcessKey
@@ -98,10 +100,15 @@ def _apply(
     *,
     own: bool,
 ) -> None:
+    recovered = len(effects.recoveries)
     if needs_history(process, entry.signal.key, rules):
         apply_with_history(process, key, entry, shelf.history(process), rules, effects, own=own)
     else:
         apply_newest(process, key, entry, rules, effects, own=own)
+    if len(effects.recoveries) > recovered:
+        history = [known.signal for known in shelf.history(process)]
+        value = recovered_value(process, kind, history, entry.signal)
+        effects.recoveries[recovered:] = [replace(found, value=value) for found in effects.recoveries[recovered:]]
     if is_long(process):
         compact(process, kind, shelf.history(process), rules)
     shelf.touch(key)

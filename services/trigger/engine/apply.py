@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from contracts.processes import change_quantities
 from contracts.signals import Key, Signal
 from contracts.templates import Template
-from services.trigger.engine.effects import Contradiction, Effects, ProcessKey
+from contracts.times import DAY
+from services.trigger.engine.aftermath import judge_decided
+from services.trigger.engine.effects import Effects, ProcessKey
 from services.trigger.engine.gate import Role, role_of
 from services.trigger.engine.matching import Matching
 from services.trigger.engine.moment import Moment
@@ -26,11 +28,15 @@ class Rules:
     """What the engine holds signals of one kind of process against.
 
     `templates`: those of the kind, whether or not a moment of theirs runs. `moments`: the running ones by template.
+    `completing`: by moment, running or not, the signals that complete its processes. `attribution`: µs after a due
+    within which that is a recovery.
     """
 
     templates: tuple[Template, ...]
     moments: dict[str, tuple[Moment, ...]]
     expiry: int
+    completing: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    attribution: int = 7 * DAY
 
 
 Step = tuple[Role, str, Signal]
@@ -66,7 +72,7 @@ def apply_newest(
     key = signal.key
     previous = process.last[0] if process.last is not None else None
     emptied = fold_quantities(process.quantities, signal)
-    _contradict(process, signal, effects)
+    judge_decided(process, process_key, signal, rules.completing, rules.attribution, effects)
     for template in rules.templates:
         role, reason = role_of(template, process.gates, signal, expiry=rules.expiry, emptied=emptied, previous=previous)
         for moment in rules.moments.get(template.type, ()):
@@ -117,7 +123,7 @@ def apply_with_history(
                 effects.count(moment.id, "ignored")
         return
     _insert(history, entry)
-    _contradict(process, entry.signal, effects)
+    judge_decided(process, process_key, entry.signal, rules.completing, rules.attribution, effects)
     _note(process, entry.signal, own=own)
     derive(process, process_key, history, rules, effects)
 
@@ -221,25 +227,3 @@ def _track(process: Process, process_key: ProcessKey, moment: Moment, effects: E
         stop_waits(track, process_key, moment, effects)
         track.run = moment.run
     return track
-
-
-def _contradict(process: Process, signal: Signal, effects: Effects) -> None:
-    """A late signal with last activity < time ≤ due speaks against a raise (DOMAIN §6.7), whether the moment runs."""
-    for moment_id, track in process.tracks.items():
-        if signal.time > track.frozen_until:
-            continue
-        for decided in track.decided:
-            if decided.raised and decided.last[0] < signal.time <= decided.due:
-                decided.contradicted += 1
-                effects.contradictions.append(
-                    Contradiction(
-                        moment=moment_id,
-                        profile=(signal.configuration, signal.id_type, signal.profile),
-                        raise_id=decided.raise_id,
-                        source=signal.source,
-                        signal=signal.id,
-                        time=signal.time,
-                        received_at=signal.received_at,
-                    )
-                )
-                break

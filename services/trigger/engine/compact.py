@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contracts.processes import empty_content
 from services.trigger.engine.apply import LATEST, Entry, Rules, Step, begin_walk, read_roles
-from services.trigger.engine.decide import copy_content
+from services.trigger.engine.contents import fold
 from services.trigger.engine.moment import Moment
 from services.trigger.engine.state import Process, Snapshot, Track, Wait
 from services.trigger.engine.waits import copy_wait
@@ -25,10 +24,8 @@ def compact(process: Process, kind: str, history: list[Entry], rules: Rules) -> 
     before = process.snapshot
     quantities = dict(before.quantities) if before else {}
     gates = dict(before.gates) if before else {}
-    content = copy_content(before.content) if before else empty_content(kind)
     steps = read_roles(quantities, gates, folded, rules, before.until[0] if before else None)
-    for entry in folded:
-        content.apply(entry.signal)
+    content = fold(process, kind, (entry.signal for entry in folded))
     walks = [
         _walk_over(process, moment, steps[template.type])
         for template in rules.templates

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
-from contracts.signals import Key
+from contracts.signals import Key, Signal
 
 ProcessKey = bytes
 WaitKey = tuple[ProcessKey, str, int]
@@ -45,14 +47,25 @@ class Stopped:
     after: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """The process of a raise was completed after it (DOMAIN §6.10). `value`: what was bought, by currency."""
+
+    moment: str
+    process_key: ProcessKey
+    raise_id: str
+    signal: Signal
+    value: Mapping[str | None, Decimal] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Effects:
     """Collected over a batch: index entries to write, counters to add, stops and contradictions to record.
 
     `armed`: wait → due in the index. `disarmed`: waits that are no longer pending. `counts`: (moment, counter) → n,
-    with counters `opened`, `slid`, `raised`, `ended:<reason>`, `suppressed:<reason>`, `ignored`; contradictions are
-    counted by whoever records them. `after`: set by the caller before each signal: the greatest place in the log of
-    those that were applied before it.
+    with counters `opened`, `slid`, `raised`, `ended:<reason>`, `suppressed:<reason>`, `ignored`; contradictions and
+    recoveries are counted by whoever records them. `after`: set by the caller before each signal: the greatest place
+    in the log of those that were applied before it.
     """
 
     armed: dict[WaitKey, int] = field(default_factory=dict)
@@ -61,6 +74,7 @@ class Effects:
     contradictions: list[Contradiction] = field(default_factory=list)
     stopped: list[Stopped] = field(default_factory=list)
     after: int = 0
+    recoveries: list[Recovery] = field(default_factory=list)
 
     def arm(self, key: WaitKey, due: int) -> None:
         """The wait is pending and stands in the index at `due`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from contracts.signals import Signal
+from contracts.signals import Signal, process_id_of
 from contracts.templates import Template
 
 
@@ -35,6 +35,10 @@ def role_of(
     """
     effect = template.effects.get(signal.kind.name)
     if effect is None:
+        if signal.kind.name in template.reopens and not emptied[1]:
+            gates[template.type] = True
+        return Role.CONTENT, ""
+    if template.once_per == "order" and not _is_of_this_cart(template, gates, signal):
         return Role.CONTENT, ""
     if effect in ("ends", "completes"):
         gates[template.type] = False
@@ -54,3 +58,13 @@ def role_of(
             gates[template.type] = True
         return Role.ACTIVITY, ""
     return (Role.ACTIVITY, "") if reopened else (Role.CONTENT, "")
+
+
+def _is_of_this_cart(template: Template, gates: dict[str, bool], signal: Signal) -> bool:
+    """Whether a purchase may be that of the cart; closes the cart's gate until it is opened again.
+
+    One that names no cart belongs to every cart of its site, but not to those that were bought before (DOMAIN §2.2).
+    """
+    is_open = gates.get(template.type, True)
+    gates[template.type] = False
+    return is_open or process_id_of(signal) is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 from contracts.configurations import domain_allows
 from contracts.moments import MomentState
+from contracts.signals import Signal
 from contracts.templates import Template
 from contracts.times import parse_duration
 from services.trigger.engine.timing import QuietHours, Timing
@@ -15,12 +16,13 @@ from services.trigger.engine.timing import QuietHours, Timing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """The settings in force from `since` (µs)."""
+    """The settings in force from `since` (µs). `kinds`: the groups of signals that may open; None: all."""
 
     number: int
     since: int
     timing: Timing
     sites: tuple[str, ...]
+    kinds: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +51,12 @@ class Moment:
             index -= 1
         return versions[index]
 
-    def admits_site(self, site: str | None, received: int) -> bool:
-        """Whether activity of that site may open (DOMAIN §4, sites; judged at opening)."""
-        sites = self.version_at(received).sites
+    def admits(self, signal: Signal) -> bool:
+        """Whether the signal may open: its site and its kind (DOMAIN §4; judged at opening)."""
+        version = self.version_at(signal.received_at)
+        if version.kinds is not None and signal.kind.group not in version.kinds:
+            return False
+        sites, site = version.sites, signal.site
         return not sites or (site is not None and domain_allows(sites, site))
 
 
@@ -75,6 +80,7 @@ def compile_moment(state: MomentState, template: Template) -> Moment:
             since=version.since,
             timing=timing_of(template, version.settings),
             sites=tuple(version.settings.get("sites") or ()),
+            kinds=frozenset(version.settings["kinds"]) if version.settings.get("kinds") else None,
         )
         for version in state.history
     )

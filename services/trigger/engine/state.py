@@ -47,6 +47,7 @@ class Decided(msgspec.Struct, array_like=True, gc=False):
     reason: str
     raise_id: str
     contradicted: int = 0
+    recovered: bool = False
 
 
 class Track(msgspec.Struct, array_like=True, gc=False):

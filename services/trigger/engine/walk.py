@@ -64,7 +64,7 @@ class Walk:
         if current is not None and key[0] <= self.due(current, signal.received_at):
             _slide(current, key, signal.received_at)
             self.slid.append(current)
-        elif self._may_open(signal) and self.moment.admits_site(signal.site, signal.received_at):
+        elif self._may_open(signal) and self.moment.admits(signal):
             self.current = Wait(
                 number=-1,
                 opened=key,

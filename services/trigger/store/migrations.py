@@ -93,6 +93,19 @@ _ON_DECISIONS = [
     " SELECT moment_id, partition, 'unrecorded:stopped', value FROM ledger WHERE counter = 'suppressed:stopped'",
 ]
 
+
+def _recovery_statements(dialect: Dialect) -> list[str]:
+    recoveries = """CREATE TABLE recoveries (
+        raise_id TEXT PRIMARY KEY, moment_id TEXT NOT NULL, profile_key {blob} NOT NULL, process_key {blob} NOT NULL,
+        source TEXT NOT NULL, signal_id TEXT NOT NULL, time BIGINT NOT NULL, received_at BIGINT NOT NULL,
+        recorded_at BIGINT NOT NULL, value TEXT NOT NULL)"""
+    return [
+        "ALTER TABLE raises ADD COLUMN orders TEXT",
+        recoveries.format(**_TYPES[dialect]),
+        "CREATE INDEX recoveries_by_moment ON recoveries (moment_id, recorded_at)",
+    ]
+
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -100,6 +113,11 @@ MIGRATIONS = (
         statements={"sqlite": _statements("sqlite"), "postgresql": _statements("postgresql")},
     ),
     outbox_migration(2),
+    Migration(
+        version=3,
+        name="orders and recoveries",
+        statements={name: _recovery_statements(name) for name in ("sqlite", "postgresql")},
+    ),
     HOUSEKEEPING_MIGRATION,
     BACKTEST_MIGRATION,
     Migration(

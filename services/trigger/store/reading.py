@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from peewee import Database
 
@@ -13,7 +12,7 @@ from contracts.moments import MomentState
 from contracts.wire import decode_moment_state
 from services.trigger.engine.decide import ProcessId
 from services.trigger.engine.state import Process, decode_process
-from services.trigger.store.records import RAISE_COLUMNS, RaiseRow
+from services.trigger.store.records import RAISE_COLUMNS, RaiseRow, raise_of
 from services.trigger.store.rows import Rows
 
 _CHUNK = 500
@@ -86,13 +85,7 @@ def outcomes_page(
         f"SELECT {', '.join(RAISE_COLUMNS)} FROM raises WHERE {condition} ORDER BY decided_at DESC, id DESC LIMIT ?",  # noqa: S608
         [*parameters, limit],
     )
-    return [_raise_row(dict(zip(RAISE_COLUMNS, row, strict=True))) for row in found]
-
-
-def _raise_row(columns: dict[str, Any]) -> RaiseRow:
-    """A row as it comes from either database: SQLite has no booleans, PostgreSQL gives views of bytes."""
-    blobs = {name: bytes(columns[name]) for name in ("profile_key", "process_key", "event")}
-    return RaiseRow(**{**columns, **blobs, "raised": bool(columns["raised"])})
+    return [raise_of(row) for row in found]
 
 
 def waits_page(rows: Rows, moment_id: str, after: tuple[int, bytes, int] | None, limit: int) -> list[PendingWait]:
