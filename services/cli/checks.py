@@ -22,6 +22,7 @@ SERVERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "PostgreSQL": ("tests.support.postgres", ("postgresql",)),
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile")
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 
 
@@ -97,7 +98,8 @@ def test(install_services: bool, require_services: bool, compose: bool, pytest_a
 
     The tests start private RabbitMQ and PostgreSQL servers on free ports and stop them. Where the programs are
     missing, the tests run in a container if Docker answers; else those suites are skipped, and told so. CI=true
-    implies --install-services --require-services.
+    implies --install-services --require-services. The whole suite runs in three processes (most of it waits); with
+    arguments, in one: -n says otherwise.
 
     \b
     Exit codes: 0 all passed · 1 a test failed, or a server is missing and required · 2 wrong arguments
@@ -122,7 +124,8 @@ def test(install_services: bool, require_services: bool, compose: bool, pytest_a
         notice = _frame([*missing.values(), "The tests that need them are SKIPPED.", advice])
         warn(notice)
     required = ("--require-services",) if require_services or ci else ()
-    code = _run("-m", "pytest", *required, *pytest_arguments)
+    side_by_side = () if pytest_arguments else _SIDE_BY_SIDE
+    code = _run("-m", "pytest", *required, *side_by_side, *pytest_arguments)
     if missing:
         warn(notice)
     sys.exit(code if code in (0, 2) else 1)
