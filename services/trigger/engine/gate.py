@@ -38,8 +38,10 @@ def role_of(
         if signal.kind.name in template.reopens and not emptied[1]:
             gates[template.type] = True
         return Role.CONTENT, ""
-    if template.once_per == "order" and not _is_of_this_cart(template, gates, signal):
-        return Role.CONTENT, ""
+    if template.once_per == "order":
+        of_this_cart = _is_of_this_cart(template, gates, signal)
+        expired = signal.received_at - signal.time > expiry
+        return (Role.ACTIVITY, "") if of_this_cart and not expired else (Role.CONTENT, "")
     if effect in ("ends", "completes"):
         gates[template.type] = False
         return Role.END, signal.kind.name
