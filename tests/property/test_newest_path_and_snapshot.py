@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from contracts.templates import templates
 from services.trigger.engine import application, apply, compact
 from services.trigger.engine.state import decode_process, encode_process
 from tests.oracle.strategies import History, histories
@@ -113,3 +114,34 @@ def test_a_signal_older_than_the_latest_256_is_ignored_and_counted() -> None:
     assert "ignored" not in kept.counts
     assert kept.opened == 2
     assert kept.raises[0][-1] == {"x": 300 - 45}
+
+
+def test_what_a_due_wait_held_outlives_the_fold_of_later_signals() -> None:
+    """In a backlog hundreds of signals may be applied between a due and its decision (DOMAIN §6.4)."""
+    from services.trigger.replay import MomentBook, Replay
+    from tests.oracle.words import Arrival, Item, Moment, Settings
+    from tests.property.translation import moment_of, signal_of
+
+    second = 1_000_000
+    moment = Moment(type="cart_abandon", settings=Settings(duration=60 * second))
+
+    def add(n: int, time: int) -> Arrival:
+        return Arrival(
+            id=f"{n:04}",
+            kind="cart/add",
+            time=time,
+            received_at=time,
+            profile=("email", "a@example.com"),
+            cart_id="c",
+            items=(Item(product_id="x"),),
+        )
+
+    replay = Replay(MomentBook(templates(), {}, 10**12))
+    replay.book.put(moment_of(moment, 0, running=True, at=0))
+    for n in range(7):
+        replay.receive(signal_of(add(n, n * second)))
+    for n in range(7, 7 + 700):
+        replay.receive(signal_of(add(n, 1000 * second + n * second)))
+    outcomes = list(replay.run_out())
+
+    assert [outcome.decision.content["items"][0]["quantity"] for outcome in outcomes] == [7, 707]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.trigger.engine.apply import LATEST, Entry, Rules, Step, begin_walk, read_roles
 from services.trigger.engine.contents import fold
+from services.trigger.engine.decide import content_until
 from services.trigger.engine.moment import Moment
 from services.trigger.engine.state import Process, Snapshot, Track, Wait
-from services.trigger.engine.waits import copy_wait
+from services.trigger.engine.waits import copy_wait, due_of
 from services.trigger.engine.walk import Walk
 
 SLACK = 64
@@ -33,6 +36,7 @@ def compact(process: Process, kind: str, history: list[Entry], rules: Rules) -> 
         if moment.id in process.tracks and process.tracks[moment.id].run == moment.run
     ]
     until = folded[-1].signal.key
+    _hold_contents(process, kind, folded, rules)
     process.snapshot = Snapshot(
         until=until,
         content=content,
@@ -48,6 +52,21 @@ def compact(process: Process, kind: str, history: list[Entry], rules: Rules) -> 
         _, waits, _ = process.snapshot.occurrences.get(moment_id, (0, [], False))
         _prune(track, until[0], waits)
     return kept
+
+
+def _hold_contents(process: Process, kind: str, folded: Sequence[Entry], rules: Rules) -> None:
+    """Keep the contents of waits that were due before the last of the signals to be folded (DOMAIN §6.4).
+
+    They are decided soon: what is due and not decided lies behind in a backlog.
+    """
+    until = folded[-1].signal.time
+    for moments in rules.moments.values():
+        for moment in moments:
+            track = process.tracks.get(moment.id)
+            for wait in track.waits if track is not None and track.run == moment.run else ():
+                due = due_of(moment, wait)
+                if wait.held is None and due < until:
+                    wait.held = content_until(process, kind, folded, due)
 
 
 def _walk_over(process: Process, moment: Moment, steps: list[Step]) -> Walk:

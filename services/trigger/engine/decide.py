@@ -101,7 +101,7 @@ def decide(
         return _decision(identity, moment, track, wait, due, STOPPED)
     if now < ready:
         return NotReady(at=ready)
-    content = content_until(process, identity.kind, history, due)
+    content = wait.held or content_until(process, identity.kind, history, due)
     reason = objection(process, moment, wait, content, history, due, past)
     return _decision(identity, moment, track, wait, due, reason, content, history)
 

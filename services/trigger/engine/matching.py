@@ -100,3 +100,4 @@ def _inherit(wait: Wait, owner: Wait) -> None:
     wait.number, wait.armed = owner.number, owner.armed
     if wait.last == owner.last:
         wait.override = owner.override
+        wait.held = owner.held

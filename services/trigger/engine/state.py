@@ -14,7 +14,8 @@ class Wait(msgspec.Struct, array_like=True, gc=False):
     `opened`, `last`: the order keys of its first and its last activity. `received`: the receivedAt of its signals
     that are not before the last activity's time: those that the settle rule may need (DOMAIN §6.6).
     `ended_after`: an ender stands after it. `armed`: the due time in the store's index, never later than the real one.
-    `override`: a due that an edit gave, standing until the next activity; 0 for none.
+    `override`: a due that an edit gave, standing until the next activity; 0 for none. `held`: the content at its due,
+    once the snapshot has gone beyond that.
     """
 
     number: int
@@ -26,6 +27,7 @@ class Wait(msgspec.Struct, array_like=True, gc=False):
     ended_after: bool = False
     armed: int = 0
     override: int = 0
+    held: ContentState | None = None
 
 
 class Ended(msgspec.Struct, array_like=True, gc=False):

@@ -96,4 +96,5 @@ def copy_wait(wait: Wait) -> Wait:
         ended_after=wait.ended_after,
         armed=wait.armed,
         override=wait.override,
+        held=wait.held,
     )
