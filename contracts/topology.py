@@ -19,6 +19,7 @@ SNAPSHOT_REQUESTS = "moments.config.snapshot-requests"
 DEAD_LETTERS = "moments.dead-letters"
 REFUSALS = "moments.refusals"
 """Exchange and queue of the refused signals that ingestion tells of."""
+WEBHOOKS = "moments.webhooks"
 
 STATE_MOMENT = "state.moment"
 STATE_CONFIGURATION = "state.configuration"
@@ -69,6 +70,10 @@ class Topology:
     bindings: tuple[Binding, ...]
 
 
+WEBHOOKS_QUEUE = Queue(WEBHOOKS, max_length=500_000, overflow="drop-head", dead_letter=DEAD_LETTERS)
+"""Trigger binds it to moments.journeys by the patterns that webhooks subscribe to."""
+
+
 def partition_queue(partition: int) -> str:
     """The queue of a partition: `moments.partition.07`."""
     return f"moments.partition.{partition:02d}"
@@ -97,6 +102,7 @@ def moments_topology(partitions: int) -> Topology:
         Queue(DEAD_LETTERS, max_length=1_000_000, overflow="drop-head"),
         Queue(SNAPSHOT_REQUESTS, dead_letter=DEAD_LETTERS),
         Queue(REFUSALS, max_length=20_000, overflow="drop-head", dead_letter=DEAD_LETTERS),
+        WEBHOOKS_QUEUE,
     ]
     queues += [Queue(partition_queue(n), single_active=True, dead_letter=DEAD_LETTERS) for n in range(partitions)]
     bindings = [

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -97,6 +99,31 @@ class Settings:
     trigger_name: str = _variable(
         "MOMENTS_TRIGGER_NAME", "Name of this trigger process, different for each.", default="trigger-1"
     )
+    webhook_allowed_networks: tuple[str, ...] = _variable(
+        "MOMENTS_WEBHOOK_ALLOWED_NETWORKS",
+        "Networks that are not public but may get webhooks: `10.1.0.0/16, 127.0.0.0/8`.",
+    )
+    webhook_plain_http: bool = _variable(
+        "MOMENTS_WEBHOOK_PLAIN_HTTP", "yes or no: whether webhooks may go to `http://` URLs.", default="no"
+    )
+    webhook_timeout: int = _variable(
+        "MOMENTS_WEBHOOK_TIMEOUT", "Seconds within which a webhook's endpoint must have answered.", default="15"
+    )
+    webhook_concurrency: int = _variable(
+        "MOMENTS_WEBHOOK_CONCURRENCY", "Webhook requests at a time, of each trigger process.", default="32"
+    )
+    webhook_endpoint_concurrency: int = _variable(
+        "MOMENTS_WEBHOOK_ENDPOINT_CONCURRENCY", "The same for one webhook; one that fails gets 1.", default="8"
+    )
+    webhook_retry_factor: float = _variable(
+        "MOMENTS_WEBHOOK_RETRY_FACTOR", "Stretches the pauses between a webhook's attempts.", default="1"
+    )
+    webhook_disable_after: int = _variable(
+        "MOMENTS_WEBHOOK_DISABLE_DAYS", "Days without a success after which a failing webhook is disabled.", default="5"
+    )
+    webhook_log: int = _variable(
+        "MOMENTS_WEBHOOK_LOG_DAYS", "Days for which deliveries are kept after their end.", default="7"
+    )
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -124,6 +151,14 @@ class Settings:
             refusals_kept=read.number("refusals_kept", 1, 3_650) * _DAY,
             log_level=read.choice("log_level", _LEVELS),
             trigger_name=read.text("trigger_name"),
+            webhook_allowed_networks=read.networks("webhook_allowed_networks"),
+            webhook_plain_http=read.choice("webhook_plain_http", ("yes", "no")) == "yes",
+            webhook_timeout=read.number("webhook_timeout", 1, 60) * _SECOND,
+            webhook_concurrency=read.number("webhook_concurrency", 1, 500),
+            webhook_endpoint_concurrency=read.number("webhook_endpoint_concurrency", 1, 500),
+            webhook_retry_factor=read.factor("webhook_retry_factor", 0.0001, 10),
+            webhook_disable_after=read.number("webhook_disable_after", 1, 365) * _DAY,
+            webhook_log=read.number("webhook_log", 1, 3_650) * _DAY,
         )
 
     @property
@@ -181,6 +216,22 @@ class _Reader:
         if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
             raise InvalidSetting(_METADATA[name]["variable"], f"{text!r} is no whole number from {least} to {most}")
         return int(text)
+
+    def factor(self, name: str, least: float, most: float) -> float:
+        text = self.text(name)
+        found = float(text) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else -1.0
+        if not least <= found <= most:
+            raise InvalidSetting(_METADATA[name]["variable"], f"{text!r} is no number from {least} to {most}")
+        return found
+
+    def networks(self, name: str) -> tuple[str, ...]:
+        found = []
+        for text in self.text(name).replace(",", " ").split():
+            try:
+                found.append(str(ip_network(text)))
+            except ValueError as error:
+                raise InvalidSetting(_METADATA[name]["variable"], f"{text!r} is no network: {error}") from error
+        return tuple(found)
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         text = self.text(name).lower()

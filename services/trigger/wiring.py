@@ -1,4 +1,4 @@
-"""Trigger's HTTP side put together: its database, read only, and the Flask application."""
+"""Trigger's HTTP side put together: its database, webhooks, and the Flask application."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ from services.trigger.gauges import TriggerGauges
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import newest_worker
 from services.trigger.store.rows import Rows
+from services.trigger.webhooks.gauges import WebhookGauges
+from services.trigger.webhooks.program import Subscriptions
+from services.trigger.webhooks.running import guard_of, sender_of
+from services.trigger.webhooks.views import EXTENSION as WEBHOOKS
+from services.trigger.webhooks.views import blueprint as webhooks
 from shared.clock import Clock, SystemClock
 from shared.http import NotReady, create_service
 from shared.settings import Settings
@@ -37,15 +42,18 @@ class Trigger:
         self._rows = Rows(self._database)
         self._migrated = False
         self._gauges = TriggerGauges(self._rows, clock)
+        self._webhook_gauges = WebhookGauges(self._rows, clock)
         self.app = create_service(
             "trigger",
             settings,
             title="Moments: trigger",
             description="What became of the waits of moments. Lists are paged by `cursor`.",
-            blueprints=(blueprint,),
+            blueprints=(blueprint, webhooks),
             checks={"database": self._check_database, "worker": self._check_worker},
         )
         self.app.extensions[EXTENSION] = Readings(self._rows, templates())
+        guard = guard_of(settings)
+        self.app.extensions[WEBHOOKS] = Subscriptions(self._rows, guard, sender_of(settings, guard), clock)
 
     def start(self) -> None:
         """Bring the database up to date, if it answers, and show metrics."""
@@ -54,10 +62,12 @@ class Trigger:
         except STORE_FAULTS as error:
             _log.warning("trigger.database_away", error=type(error).__name__)
         REGISTRY.register(self._gauges)
+        REGISTRY.register(self._webhook_gauges)
 
     def close(self) -> None:
         """Give everything back."""
         REGISTRY.unregister(self._gauges)
+        REGISTRY.unregister(self._webhook_gauges)
         close_database(self._database)
 
     def _check_database(self) -> None:

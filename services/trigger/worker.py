@@ -32,6 +32,7 @@ from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import Fenced
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
+from services.trigger.webhooks.running import Webhooks
 from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, connect_broker
 from shared.clock import Clock, SystemClock
 from shared.logs import set_up_logs
@@ -81,6 +82,7 @@ class Worker:
         self._alarm = Alarm(
             clock, self._wake, self._sweep, self._keeper.call, keep_every=settings.housekeeping / SECOND
         )
+        self._webhooks = Webhooks(settings, clock, broker, self._publisher)
 
     def run(self) -> None:
         """Work until `stop`."""
@@ -88,6 +90,7 @@ class Worker:
         self._follower.start()
         self._refusals.start()
         self._relay.start()
+        self._webhooks.start()
         self._alarm.start()
         pause = 0.1
         while not self._ended.is_set():
@@ -100,6 +103,7 @@ class Worker:
                 self._ended.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
         self._alarm.stop()
+        self._webhooks.stop()
         self._follower.stop()
         self._refusals.stop()
         self._relay.stop()

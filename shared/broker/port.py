@@ -116,6 +116,10 @@ class Broker(Protocol):
         """Make one durable queue and bind it."""
         ...
 
+    def unbind(self, bindings: Sequence[Binding]) -> None:
+        """Take bindings away from queues; those that are not there are no error."""
+        ...
+
     def delete_queue(self, name: str) -> None:
         """Delete a queue and what is in it; nothing happens when there is none."""
         ...

@@ -558,6 +558,27 @@ def test_queues_come_and_go(broker: Broker) -> None:
         broker.depth(QUEUE)
 
 
+def test_a_queue_that_was_unbound_gets_nothing_more_by_that_key(broker: Broker) -> None:
+    """queue.unbind; taking away what is not bound is fine, and the publisher sees the change."""
+    broker.declare(Topology((Exchange("topics", "topic"),), (), ()))
+    bindings = [Binding("topics", QUEUE, key) for key in ("a.*", "b.#")]
+    broker.declare_queue(Queue(QUEUE), bindings)
+    publisher = broker.publisher()
+
+    def tell(key: str) -> None:
+        message = Message(exchange="topics", routing_key=key, body=b"", message_id=key, optional=True)
+        publisher.publish(message).result(10)
+
+    for key in ("a.1", "b.1"):
+        tell(key)
+    for _ in range(2):
+        broker.unbind(bindings[:1])
+    for key in ("a.2", "b.2"):
+        tell(key)
+
+    assert [delivery.message_id for delivery in drain(broker, QUEUE)] == ["a.1", "b.1", "b.2"]
+
+
 def test_a_consumer_is_lost_when_its_queue_goes(broker: Broker) -> None:
     """basic.cancel from the broker: receive and ack raise, and go on raising."""
     broker.declare_queue(SINGLE, [])

@@ -53,6 +53,15 @@ class EmbeddedBroker:
         """See `Broker.declare_queue`."""
         self.declare(Topology((), (queue,), tuple(bindings)))
 
+    def unbind(self, bindings: Sequence[Binding]) -> None:
+        """See `Broker.unbind`."""
+        with self._connected() as connection, transaction(connection):
+            connection.executemany(
+                "delete from bindings where source = ? and destination = ? and key = ? and not to_exchange",
+                [(binding.source, binding.destination, binding.key) for binding in bindings],
+            )
+            connection.execute("update state set topology = topology + 1")
+
     def delete_queue(self, name: str) -> None:
         """See `Broker.delete_queue`."""
         with self._connected() as connection, transaction(connection):

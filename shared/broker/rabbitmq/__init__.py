@@ -50,6 +50,12 @@ class RabbitMQBroker:
         """See `Broker.declare_queue`."""
         self.declare(Topology((), (queue,), tuple(bindings)))
 
+    def unbind(self, bindings: Sequence[Binding]) -> None:
+        """See `Broker.unbind`."""
+        with self._channel() as channel:
+            for binding in bindings:
+                channel.queue_unbind(binding.destination, binding.source, binding.key)
+
     def delete_queue(self, name: str) -> None:
         """See `Broker.delete_queue`."""
         with self._channel() as channel:

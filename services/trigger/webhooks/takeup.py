@@ -1,0 +1,212 @@
+"""Taking up: from the queue of webhooks into deliveries, one for each subscription that wants the event."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+import msgspec
+import structlog
+
+from contracts.topology import DEAD_LETTERS, JOURNEYS, WEBHOOKS, WEBHOOKS_QUEUE, Binding
+from services.trigger.engine.application import ProfileId
+from services.trigger.store.keys import profile_key
+from services.trigger.webhooks.patterns import matches
+from services.trigger.webhooks.store.deliveries import DeliveryRows, Taken
+from services.trigger.webhooks.store.subscriptions import SubscriptionRows
+from shared.broker import Broker, Consumer, Delivery, Message, Publisher
+from shared.clock import Clock, stopwatch
+
+_log = structlog.get_logger("trigger.webhooks")
+BATCH = 500
+_WAIT = 0.25
+_LOOK_EVERY = 0.5
+_BIND_AGAIN_EVERY = 60.0
+_BINDER_LEASE = 30_000_000
+_CONFIRM = 10.0
+_LONGEST_TEXT = 1_000
+
+
+class _Profile(msgspec.Struct, rename="camel"):
+    id_type: str
+    id: str
+
+
+class _Configuration(msgspec.Struct):
+    id: str
+
+
+class _Data(msgspec.Struct, rename="camel"):
+    profile: _Profile | None = None
+    audience_configuration: _Configuration | None = None
+
+
+class _Envelope(msgspec.Struct):
+    """What is read of an event: its name, and whose it is."""
+
+    id: str
+    source: str
+    data: Any = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    source: str
+    id: str
+    profile: bytes | None
+
+
+class Unreadable(ValueError):
+    """The message is no event."""
+
+
+class TakeUp:
+    """Binds the queue to what subscriptions want, and empties it. Used by one thread."""
+
+    def __init__(
+        self, rows: SubscriptionRows, deliveries: DeliveryRows, broker: Broker, publisher: Publisher, clock: Clock,
+        name: str, nudge: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._rows = rows
+        self._deliveries = deliveries
+        self._broker = broker
+        self._publisher = publisher
+        self._clock = clock
+        self._name = name
+        self._nudge = nudge
+        self._revision = -1
+        self._looked_at = self._bound_at = -_BIND_AGAIN_EVERY
+        self._wanted: frozenset[str] = frozenset()
+
+    def work(self, ended: Event) -> None:
+        """Bind and take until the end, or a fault. Once nothing is wanted the queue is emptied, then left alone.
+
+        Emptied, so that a webhook made weeks later does not get what lies there.
+        """
+        self._bound_at = -_BIND_AGAIN_EVERY
+        first = True
+        while not ended.is_set():
+            self.look()
+            if self._wanted or first:
+                self._consume(ended)
+            first = False
+            ended.wait(_LOOK_EVERY)
+
+    def _consume(self, ended: Event) -> None:
+        consumer = self._broker.consumer([WEBHOOKS], prefetch=2 * BATCH)
+        try:
+            idle = False
+            while not ended.is_set() and (self._wanted or not idle or self._broker.depth(WEBHOOKS)):
+                self.look()
+                idle = not self.take_some(consumer)
+        finally:
+            consumer.drop()
+
+    def take_some(self, consumer: Consumer) -> int:
+        """One batch: a transaction, then the acknowledgement; returns how many messages."""
+        deliveries = consumer.receive(BATCH, _WAIT)
+        if deliveries:
+            self._take(deliveries)
+            consumer.ack(deliveries[-1])
+        return len(deliveries)
+
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
+        readable: list[tuple[Delivery, _Event]] = []
+        for delivery in deliveries:
+            try:
+                readable.append((delivery, _read(delivery)))
+            except Unreadable as error:
+                self._bury(delivery, str(error))
+        with self._rows.rows.database.atomic():
+            subscriptions = self._rows.enabled()
+            wanted = [
+                Taken(
+                    subscription_id=each.id,
+                    source=event.source,
+                    event_id=event.id,
+                    type=delivery.routing_key,
+                    profile_key=event.profile,
+                    body=delivery.body,
+                )
+                for delivery, event in readable
+                for each in subscriptions
+                if matches(each.patterns, delivery.routing_key)
+            ]
+            new = self._deliveries.add(wanted, self._clock.now())
+            self._rows.count_up(Counter((each.subscription_id, "taken") for each in new))
+        if new:
+            self._nudge()
+
+    def look(self) -> None:
+        """Now and then: bind what is wanted and unbind what is not, when something has changed."""
+        now = stopwatch()
+        if now - self._looked_at < _LOOK_EVERY:
+            return
+        self._looked_at = now
+        revision = self._rows.revision()
+        if (revision != self._revision or now - self._bound_at >= _BIND_AGAIN_EVERY) and self._bind(revision):
+            self._revision, self._bound_at = revision, now
+
+    def _bind(self, revision: int) -> bool:
+        """One process binds at a time: a slow one must not unbind what another has bound meanwhile.
+
+        A pattern is noted before it is bound and until it is unbound, so that none is left bound after a crash.
+        """
+        rows, now = self._rows, self._clock.now()
+        with rows.rows.database.atomic():
+            if not rows.claim_binder(self._name, now, now + _BINDER_LEASE):
+                return False
+            wanted = {pattern for each in rows.enabled() for pattern in each.patterns}
+            rows.note_bound(wanted)
+            surplus = sorted(rows.bound() - wanted)
+        self._broker.declare_queue(WEBHOOKS_QUEUE, _bindings(sorted(wanted)))
+        if surplus:
+            self._broker.unbind(_bindings(surplus))
+        with rows.rows.database.atomic():
+            rows.forget_bound(surplus)
+            rows.release_binder(self._name, revision)
+        self._wanted = frozenset(wanted)
+        return True
+
+    def _bury(self, delivery: Delivery, reason: str) -> None:
+        _log.error("webhooks.unreadable", routing_key=delivery.routing_key[:200], reason=reason)
+        message = Message(
+            exchange=DEAD_LETTERS,
+            routing_key="dead",
+            body=delivery.body,
+            message_id="dead",
+            content_type="application/octet-stream",
+            headers={"reason": reason[:500], "queue": WEBHOOKS},
+        )
+        self._publisher.publish(message).result(_CONFIRM)
+
+
+def _bindings(patterns: Iterable[str]) -> list[Binding]:
+    return [Binding(JOURNEYS, WEBHOOKS, pattern) for pattern in patterns]
+
+
+def _read(delivery: Delivery) -> _Event:
+    try:
+        found = _envelope.decode(delivery.body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unreadable(f"no event: {error}") from error
+    if not found.id or any("\0" in text or len(text) > _LONGEST_TEXT for text in (found.id, found.source)):
+        raise Unreadable("no event: its id or its source cannot be kept")
+    return _Event(found.source, found.id, _profile(found.data))
+
+
+def _profile(data: Any) -> bytes | None:
+    """The key of the profile that an event is about, where it says so."""
+    try:
+        read = msgspec.convert(data, _Data)
+    except msgspec.ValidationError:
+        return None
+    if read.profile is None or read.audience_configuration is None:
+        return None
+    return profile_key(ProfileId(read.audience_configuration.id, read.profile.id_type, read.profile.id))
