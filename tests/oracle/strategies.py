@@ -7,12 +7,19 @@ what a history led to, so that `--hypothesis-show-statistics` tells whether the 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from itertools import product
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from hypothesis import event
 from hypothesis import strategies as st
 
+from tests.oracle.catalogue import TEMPLATES as ROWS
 from tests.oracle.oracle import simulate
-from tests.oracle.words import DAY, MINUTE, SECOND, Arrival, Item, Moment, Outcome, Settings
+from tests.oracle.quiet import EPOCH, QuietHours
+from tests.oracle.words import DAY, MINUTE, SECOND, Arrival, Item, Moment, Money, Outcome, Raise, Settings
 
 BASE = 1_700_000_000 * SECOND
 PROFILES = (("email", "ada@example.com"), ("email", "bob@example.com"))
@@ -22,6 +29,27 @@ PROCESSES = ("p", "q", None)
 SOURCES = ("app", "web")
 CART_KINDS = ("cart/add",) * 4 + ("cart/remove",) * 3 + ("cart/replace", "cart/clear", "cart/purchase")
 BROWSE_KINDS = ("product/view",) * 4 + ("page/view",) * 2 + ("cart/add", "cart/replace", "cart/purchase", "cart/remove")
+BOOKING_KINDS = (*("booking/start", "booking/update") * 3, "booking/complete", "booking/cancel")
+SURVEY_KINDS = (*("survey/start", "survey/update") * 2, "survey/complete")
+GAME_KINDS = (*("game/start", "game/update") * 2, "game/complete")
+CONVERSION_KINDS = (*("conversion/create", "conversion/update") * 3, "conversion/complete", "conversion/delete")
+LIST_KINDS = (*("newsletter/signup", "newsletter/cancel") * 2, "webinar/signup", "webinar/cancel")
+KINDS = {  # of each template what happens in its histories, and what keeps its waits going
+    "cart_abandon": (CART_KINDS, ("cart/add", "cart/add", "cart/remove")),
+    "browse_abandon": (BROWSE_KINDS, ("product/view",)),
+    "booking_abandon": (BOOKING_KINDS, ("booking/start", "booking/update")),
+    "survey_abandon": (SURVEY_KINDS, ("survey/start", "survey/update")),
+    "game_abandon": (GAME_KINDS, ("game/start", "game/update")),
+    "conversion_abandon": (CONVERSION_KINDS, ("conversion/create", "conversion/update")),
+    "post_purchase": (CART_KINDS, ("cart/add", "cart/purchase", "cart/purchase")),
+    "booking_complete": (BOOKING_KINDS, ("booking/complete",)),
+    "survey_complete": (SURVEY_KINDS, ("survey/complete",)),
+    "game_start": (GAME_KINDS, ("game/start",)),
+    "welcome": (LIST_KINDS, ("newsletter/signup",)),
+    "welcome_app": (("app/install", "app/install", "app/uninstall"), ("app/install",)),
+    "goodbye": (LIST_KINDS, ("newsletter/cancel",)),
+}
+EVERY = tuple(KINDS)
 MONTH = 30 * DAY
 
 
@@ -52,7 +80,7 @@ class History:
 
 
 def grid_of(template: str) -> Grid:
-    return CART_GRID if template == "cart_abandon" else BROWSE_GRID
+    return BROWSE_GRID if template == "browse_abandon" else CART_GRID
 
 
 def instants(grid: Grid) -> st.SearchStrategy[int]:
@@ -73,10 +101,19 @@ def latenesses(grid: Grid) -> st.SearchStrategy[int]:
     )
 
 
+ITEMS = tuple(
+    Item(product_id=name, quantity=quantity, price=price, currency=currency, category=category)
+    for name, quantity, (price, currency), category in product(
+        PRODUCTS,
+        (1, 1, 2, 3),
+        (("10", "EUR"), ("20", "EUR"), ("10.5", "EUR"), ("20", "USD"), ("10", None), (None, None)),
+        ("a", "b", None),
+    )
+)
+
+
 def item_lists(minimum: int = 0) -> st.SearchStrategy[tuple[Item, ...]]:
-    quantities = st.sampled_from((1, 1, 1, 2, 3))
-    item = st.builds(Item, product_id=st.sampled_from(PRODUCTS), quantity=quantities)
-    return st.lists(item, min_size=minimum, max_size=2).map(tuple)
+    return st.lists(st.sampled_from(ITEMS), min_size=minimum, max_size=2).map(tuple)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +128,7 @@ class Focus:
 
 @st.composite
 def focuses(draw: st.DrawFn, template: str, profiles: int) -> Focus:
-    kinds = CART_KINDS if template == "cart_abandon" else BROWSE_KINDS
-    active = ("cart/add", "cart/add", "cart/remove") if template == "cart_abandon" else ("product/view",)
+    kinds, active = KINDS[template]
     return Focus(
         kinds=draw(st.sampled_from((kinds, kinds + 5 * active))),
         profiles=draw(st.sampled_from((PROFILES[:1], PROFILES[:1], PROFILES[:profiles]))),
@@ -108,7 +144,7 @@ def signals(draw: st.DrawFn, template: str, number: int, focus: Focus) -> Arriva
     kind = draw(st.sampled_from(focus.kinds))
     time = draw(instants(grid))
     process = draw(st.sampled_from(focus.processes))
-    is_cart = kind.startswith("cart/")
+    is_cart, is_view = kind.startswith("cart/"), kind.endswith("/view")
     return Arrival(
         id=f"{(number * 37) % 101:03}",
         source=draw(st.sampled_from(SOURCES)),
@@ -119,8 +155,24 @@ def signals(draw: st.DrawFn, template: str, number: int, focus: Focus) -> Arriva
         site=draw(st.sampled_from(focus.sites)),
         cart_id=process if is_cart else None,
         session_id=process if template == "browse_abandon" else None,
-        items=draw(item_lists(1 if kind == "cart/add" or not is_cart else 0)),
+        process_id=None if is_cart or is_view else named(process, kind),
+        order_id=draw(st.sampled_from((None, None, "o1", "o2"))) if kind == "cart/purchase" else None,
+        items=lines_of(draw, kind),
     )
+
+
+def named(process: str | None, kind: str) -> str | None:
+    """Only apps and lists go without an id (§2.2)."""
+    return process if kind.startswith(("app/", "newsletter/", "webinar/")) else process or "p"
+
+
+def lines_of(draw: st.DrawFn, kind: str) -> tuple[Item, ...]:
+    """What a signal of the kind carries; a view is of one product."""
+    if kind.endswith("/view"):
+        return (replace(draw(st.sampled_from(ITEMS)), quantity=1),)
+    if kind.startswith(("cart/", "booking/")):
+        return draw(item_lists(1 if kind == "cart/add" else 0))
+    return ()
 
 
 @st.composite
@@ -149,33 +201,60 @@ def duplicates(draw: st.DrawFn, template: str, signal: Arrival) -> Arrival:
     if changed == "time":
         return replace(copy, time=min(copy.received_at, draw(instants(grid))))
     if changed == "items":
-        return replace(copy, items=draw(item_lists(1)))
+        return replace(copy, items=lines_of(draw, copy.kind))
     if changed == "kind":
-        return replace(copy, kind="cart/purchase")
+        return replace(copy, kind=draw(st.sampled_from(KINDS[template][0])))
     if changed == "process":
         other = draw(st.sampled_from(PROCESSES))
-        return replace(copy, cart_id=other if copy.kind.startswith("cart/") else None, session_id=other)
+        return replace(
+            copy,
+            cart_id=other if copy.cart_id is not None else None,
+            session_id=other if copy.session_id is not None else None,
+            process_id=other or "q" if copy.process_id is not None else None,
+        )
     return copy
 
 
-def settings_of(template: str) -> st.SearchStrategy[Settings]:
+@st.composite
+def settings_of(draw: st.DrawFn, template: str, rich: bool = False) -> Settings:
+    """Settings of the template; `rich`: with quiet hours and everything that is judged at the raise."""
     grid = grid_of(template)
-
-    def build(duration: int, wait: int | None, views: int, sites: frozenset[str] | None) -> Settings:
-        return Settings(
-            duration=duration * grid.step,
-            maximum_wait=None if wait is None else wait * grid.step,
-            minimum_views=views if template == "browse_abandon" else 1,
-            sites=sites,
-        )
-
-    return st.builds(
-        build,
-        st.sampled_from(grid.durations),
-        st.sampled_from((None, None, None, 2, 3, 4)),
-        st.sampled_from((1, 1, 2, 3)),
-        st.sampled_from((None, None, None, None, frozenset({"a"}))),
+    instant = ROWS[template].instant
+    wait = draw(st.sampled_from((None, None, None, 2, 3, 4)))
+    plain = Settings(
+        duration=draw(st.sampled_from((0, *grid.durations) if instant else grid.durations)) * grid.step,
+        maximum_wait=None if wait is None or instant else wait * grid.step,
+        minimum_views=draw(st.sampled_from((1, 1, 2, 3))) if template == "browse_abandon" else 1,
+        sites=draw(st.sampled_from((None, None, None, None, frozenset({"a"})))),
+        kinds=draw(st.sampled_from((None, None, frozenset({"newsletter"}))))
+        if "newsletter/signup" in KINDS[template][0]
+        else None,
     )
+    if not rich:
+        return plain
+    kind = ROWS[template].process
+    value = draw(st.sampled_from((None, None, "20", "30.5"))) if kind in ("cart", "booking") else None
+    cool_down = draw(st.sampled_from((None, None, 1, 2, 4)))
+    return replace(
+        plain,
+        quiet=draw(st.one_of(st.none(), st.none(), quiet_hours(grid))),
+        minimum_value=None if value is None else Money(amount=Decimal(value), currency="EUR"),
+        categories=draw(st.sampled_from((None, None, frozenset({"a"}))))
+        if kind in ("cart", "booking", "browse")
+        else None,
+        once=draw(st.sampled_from((False, False, True))),
+        cool_down=None if cool_down is None else cool_down * grid.step,
+    )
+
+
+@st.composite
+def quiet_hours(draw: st.DrawFn, grid: Grid) -> QuietHours:
+    """Quiet hours that the grid runs into, on the clock of some zone."""
+    zone = draw(st.sampled_from(("UTC", "Europe/Paris", "America/New_York")))
+    start = BASE + draw(st.integers(-2, grid.length)) * grid.step
+    end = start + max(MINUTE, draw(st.integers(1, 6)) * grid.step)
+    walls = [(EPOCH + timedelta(microseconds=at)).astimezone(ZoneInfo(zone)).strftime("%H:%M") for at in (start, end)]
+    return QuietHours(zone=zone, start=walls[0], end=walls[1])
 
 
 @st.composite
@@ -194,13 +273,13 @@ def run_lists(draw: st.DrawFn, template: str) -> tuple[tuple[int, int | None], .
 
 
 @st.composite
-def moments(draw: st.DrawFn, template: str, edits: bool = False) -> Moment:
+def moments(draw: st.DrawFn, template: str, edits: bool = False, rich: bool = False) -> Moment:
     """A moment; with `edits` its settings may change once on the way."""
     versions: tuple[tuple[int, Settings], ...] = ()
     if edits and draw(st.booleans()):
-        versions = ((draw(instants(grid_of(template))), draw(settings_of(template))),)
+        versions = ((draw(instants(grid_of(template))), draw(settings_of(template, rich))),)
     return Moment(
-        type=template, settings=draw(settings_of(template)), runs=draw(run_lists(template)), versions=versions
+        type=template, settings=draw(settings_of(template, rich)), runs=draw(run_lists(template)), versions=versions
     )
 
 
@@ -220,11 +299,13 @@ def histories(
     copies: bool = True,
     edits: bool = False,
     plain: bool = False,
+    rich: bool = False,
 ) -> History:
     """A history of up to `most` signals.
 
     `in_time`: every signal is received when it happens. `copies`: with redelivered and changed copies. `edits`: the
-    settings may change. `plain`: a moment that always runs, without maximum wait, minimum views and sites.
+    settings may change. `plain`: a moment that always runs, without maximum wait, minimum views and sites. `rich`: with
+    quiet hours and every filter.
     """
     count = draw(st.one_of(st.integers(1, most), st.integers(most // 2, most)))
     focus = draw(focuses(template, profiles))
@@ -238,7 +319,7 @@ def histories(
         arrivals += [draw(duplicates(template, arrival)) for arrival in chosen]
     if len(arrivals) > 1:
         arrivals = draw(st.permutations(arrivals))
-    moment = draw(moments(template, edits))
+    moment = draw(moments(template, edits, rich))
     if plain:
         moment = Moment(type=template, settings=Settings(duration=moment.settings.duration))
     return History(
@@ -249,20 +330,35 @@ def histories(
 
 
 @st.composite
-def shuffled_bursts(draw: st.DrawFn, template: str, *, most: int = 9) -> tuple[History, History]:
+def shuffled_bursts(draw: st.DrawFn, template: str, *, most: int = 9, rich: bool = False) -> tuple[History, History]:
     """The same signals received at one instant in two orders: nothing can be decided between them."""
-    history = draw(histories(template, most=most, copies=False))
+    history = draw(histories(template, most=most, copies=False, rich=rich))
     at = max(arrival.received_at for arrival in history.arrivals)
     arrivals = [replace(arrival, received_at=at) for arrival in history.arrivals]
     return replace(history, arrivals=tuple(arrivals)), replace(history, arrivals=tuple(draw(st.permutations(arrivals))))
 
 
-TEMPLATES = ("cart_abandon", "browse_abandon")
+def any_history(**how: Any) -> st.SearchStrategy[History]:
+    """A history of any template with any settings; the engine's two oldest templates come more often."""
+    often = st.sampled_from(("cart_abandon", "browse_abandon", *EVERY))
+    return often.flatmap(lambda template: histories(template, rich=True, **how))
+
+
+def any_burst() -> st.SearchStrategy[tuple[History, History]]:
+    """Shuffled bursts of any template with any settings."""
+    return st.sampled_from(EVERY).flatmap(lambda template: shuffled_bursts(template, rich=True))
+
+
+def is_moved(history: History, found: Raise) -> bool:
+    """Whether the due was moved to the end of quiet hours."""
+    quiet = history.moment.settings_at(found.decided_at).quiet
+    return quiet is not None and quiet.hold(found.due_at - 1)
 
 
 def watched(history: History, outcome: Outcome) -> Outcome:
     """The outcome, with an event for everything interesting that the history held or led to."""
     ledger = outcome.ledger
+    event(history.moment.type)
     for reason in ledger.ended:
         event(f"ended: {reason}")
     for reason in ledger.suppressed:
@@ -271,6 +367,8 @@ def watched(history: History, outcome: Outcome) -> Outcome:
     keys = {(arrival.profile, arrival.key) for arrival in history.arrivals}
     happened = {
         "contradicted": bool(ledger.contradicted),
+        "recovered": bool(outcome.recovered),
+        "moved out of quiet hours": any(is_moved(history, each) for each in outcome.raises),
         "settled": any(each.decided_at > each.due_at for each in outcome.raises),
         "on the due": any(a.time == each.due_at for each in outcome.raises for a in history.arrivals),
         "expired signal": any(a.received_at - a.time > history.expiry for a in history.arrivals),

@@ -7,16 +7,14 @@ from dataclasses import replace
 from itertools import pairwise
 from math import inf
 
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
+from tests.oracle.budget import drawn
 from tests.oracle.catalogue import cart_roles, processes_of
 from tests.oracle.oracle import simulate
-from tests.oracle.strategies import TEMPLATES, History, histories, shuffled_bursts, watched
+from tests.oracle.strategies import History, any_burst, any_history, histories, watched
 from tests.oracle.words import Arrival, Outcome, Raise
 
-by_template = pytest.mark.parametrize("template", TEMPLATES)
 Seen = tuple[object, ...]
 
 
@@ -41,13 +39,9 @@ def first_copies(history: History) -> tuple[Arrival, ...]:
     return tuple(firsts.values())
 
 
-@by_template
-@given(data=st.data())
-def test_the_ledger_balances_at_every_instant_and_at_the_end_nothing_is_pending(
-    template: str, data: st.DataObject
-) -> None:
-    history = data.draw(histories(template, edits=True))
-
+@drawn(40)
+@given(history=any_history(edits=True))
+def test_the_ledger_balances_at_every_instant_and_at_the_end_nothing_is_pending(history: History) -> None:
     for count in range(len(history.arrivals) + 1):
         part = replace(history, arrivals=history.arrivals[:count])
         assert part.simulated(run_out=False).ledger.balances
@@ -57,10 +51,9 @@ def test_the_ledger_balances_at_every_instant_and_at_the_end_nothing_is_pending(
     assert outcome.ledger.pending == 0
 
 
-@by_template
-@given(data=st.data())
-def test_what_is_decided_never_changes_with_later_arrivals(template: str, data: st.DataObject) -> None:
-    history = data.draw(histories(template))
+@drawn(40)
+@given(history=any_history())
+def test_what_is_decided_never_changes_with_later_arrivals(history: History) -> None:
     outcome = history.simulated()
 
     for count in range(1, len(history.arrivals)):
@@ -71,30 +64,25 @@ def test_what_is_decided_never_changes_with_later_arrivals(template: str, data: 
             assert early.ended == outcome.ended[: len(early.ended)]
 
 
-@by_template
-@given(data=st.data())
-def test_copies_after_the_first_change_nothing(template: str, data: st.DataObject) -> None:
-    history = data.draw(histories(template))
-
+@drawn(40)
+@given(history=any_history())
+def test_copies_after_the_first_change_nothing(history: History) -> None:
     outcome = watched(history, history.simulated())
 
     assert outcome == simulate(first_copies(history), history.moment, history.expiry)
 
 
-@by_template
-@given(data=st.data())
-def test_any_order_of_signals_received_at_one_instant_gives_the_same_decisions(
-    template: str, data: st.DataObject
-) -> None:
-    first, second = data.draw(shuffled_bursts(template))
+@drawn(40)
+@given(pair=any_burst())
+def test_any_order_of_signals_received_at_one_instant_gives_the_same_decisions(pair: tuple[History, History]) -> None:
+    first, second = pair
 
     assert decisions(watched(first, first.simulated())) == decisions(second.simulated())
 
 
-@by_template
-@given(data=st.data())
-def test_no_raise_is_made_twice_nor_before_its_due(template: str, data: st.DataObject) -> None:
-    history = data.draw(histories(template, edits=True))
+@drawn(40)
+@given(history=any_history(edits=True))
+def test_no_raise_is_made_twice_nor_before_its_due(history: History) -> None:
     outcome = history.simulated()
 
     identities = [(each.process, each.last_signal) for each in outcome.raises]
@@ -103,21 +91,18 @@ def test_no_raise_is_made_twice_nor_before_its_due(template: str, data: st.DataO
     assert all(each.decided_at >= each.due_at >= each.last_activity_at >= each.opened_at for each in outcome.raises)
 
 
-@by_template
-@given(data=st.data())
-def test_raises_of_one_process_do_not_overlap(template: str, data: st.DataObject) -> None:
-    history = data.draw(histories(template))
-
+@drawn(40)
+@given(history=any_history())
+def test_raises_of_one_process_do_not_overlap(history: History) -> None:
     raises = sorted(history.simulated().raises, key=lambda each: (each.process, each.opened_at))
 
     for first, second in pairwise(raises):
         assert first.process != second.process or first.last_activity_at < second.opened_at
 
 
-@by_template
-@given(data=st.data())
-def test_profiles_do_not_touch_each_other(template: str, data: st.DataObject) -> None:
-    history = data.draw(histories(template))
+@drawn(40)
+@given(history=any_history())
+def test_profiles_do_not_touch_each_other(history: History) -> None:
     together = decisions(history.simulated())
 
     apart: Counter[Seen] = Counter()
@@ -128,7 +113,7 @@ def test_profiles_do_not_touch_each_other(template: str, data: st.DataObject) ->
     assert together == apart
 
 
-@settings(max_examples=200)
+@drawn(40)
 @given(history=histories("cart_abandon", in_time=True, copies=False, plain=True))
 def test_signals_in_time_give_a_raise_for_every_gap_longer_than_the_duration(history: History) -> None:
     duration = history.moment.settings.duration

@@ -42,6 +42,9 @@ NIGHTS = [
     night("a due after midnight is moved to the same morning", PARIS, "2026-01-11 01:23:45", "2026-01-11 07:00"),
     night("just before the end is quiet", PARIS, "2026-01-11 06:59:59", "2026-01-11 07:00"),
     night("the end of the quiet hours is not quiet", PARIS, "2026-01-11 07:00", "2026-01-11 07:00"),
+    night(
+        "noon's hours begin with their first instant", quiet("12:00", "14:00"), "2026-01-10 11:00", "2026-01-10 13:00"
+    ),
     night("quiet hours within one day", quiet("12:00", "14:00"), "2026-01-10 11:30", "2026-01-10 13:00"),
     night("the evening is not quiet at noon's hours", quiet("12:00", "14:00"), "2026-01-10 22:30", "2026-01-10 22:30"),
     night("Paris in spring: 08:00 is an hour earlier in UTC", PARIS, "2026-03-28 23:00", "2026-03-29 06:00"),

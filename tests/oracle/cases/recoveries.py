@@ -68,6 +68,19 @@ RECOVERIES = [
     ),
     Case(
         rule="6.10",
+        name="a purchase at a due that is the last activity too neither contradicts nor recovers",
+        arrivals=(
+            cart("add", "1", 0, X),
+            cart("remove", "2", 60, Y),
+            cart("remove", "3", 100, Y),
+            cart("purchase", "4", 100, received=131),
+        ),
+        moment=carts(maximum_wait=100),
+        raises=(raised(0, 100, 100, decided=130),),
+        opened=1,
+    ),
+    Case(
+        rule="6.10",
         name="a late purchase of before the raise's last activity recovers nothing",
         arrivals=(cart("add", "1", 0, X), cart("purchase", "2", -10, received=61)),
         moment=carts(),
