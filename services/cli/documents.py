@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
+from contracts.description import asyncapi_document, schema_documents
 from contracts.templates import product_templates
 from contracts.templates.page import templates_page
 from services.cli.failures import Failed
 from services.cli.options import ROOT
 
+SCHEMAS = Path("contracts/schemas")
+
 
 def documents() -> dict[Path, str]:
     """Every generated file: its place in the repository and its text."""
-    return {Path("docs/templates.md"): templates_page(list(product_templates().values()))}
+    schemas = {name: _json(document) for name, document in schema_documents().items()}
+    return {
+        Path("docs/templates.md"): templates_page(list(product_templates().values())),
+        SCHEMAS / "asyncapi.json": _json(asyncapi_document()),
+        **{SCHEMAS / name: text for name, text in schemas.items()},
+    }
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 @click.command()

@@ -1,0 +1,228 @@
+"""An example of every message, made by the code that makes the real ones."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
+
+from contracts.configurations import AudienceState, ConfigurationState, KeyState
+from contracts.events import (
+    AUDIENCE_PROFILE,
+    EVENT_SOURCE,
+    PROFILE_SCHEMA,
+    AudienceProfileData,
+    AudienceProfileEvent,
+    encode_moment_event,
+    encode_recovered_event,
+)
+from contracts.moments import MomentState, SettingsVersion
+from contracts.processes import empty_content
+from contracts.signals import (
+    CATALOGUE,
+    KINDS,
+    Item,
+    ProfileReference,
+    Reference,
+    SignalData,
+    SignalKind,
+    encode_signal,
+    make_signal,
+)
+from contracts.templates import Template, validate_settings
+from contracts.times import MINUTE, SECOND, from_rfc3339, parse_duration, to_datetime, to_rfc3339
+from contracts.wire import Marker, SnapshotRequest
+
+TIME = from_rfc3339("2026-11-23T10:15:30.123Z")
+SITE = "shop.example.com"
+ADA = "ada@example.com"
+_SOURCE = "shop-web"
+_CONFIGURATION = Reference(str(uuid5(NAMESPACE_URL, "moments:configuration")), "Web shop")
+_AUDIENCE = AudienceState(id="customers", name="Customers")
+_MUG = Item(
+    product_id="mug",
+    quantity=2,
+    price=12.5,
+    currency="EUR",
+    name="Blue mug",
+    category="kitchen",
+    url="https://shop.example.com/mug",
+)
+_FIELDS: dict[str, Any] = {
+    "cart_id": "c-42",
+    "session_id": "v-7",
+    "order_id": "o-1001",
+    "booking_id": "b-3",
+    "survey_id": "spring",
+    "game_id": "g-5",
+    "conversion_id": "loan-8",
+    "application_id": "com.example.shop",
+    "product_id": "mug",
+    "name": "Blue mug",
+    "category": "kitchen",
+    "price": 12.5,
+    "currency": "EUR",
+    "url": "https://shop.example.com/mug",
+    "image_url": "https://shop.example.com/mug.jpg",
+    "title": "Blue mug",
+    "step": "payment",
+    "level": 3,
+    "version": "4.2.0",
+    "platform": "android",
+}
+STATE = ConfigurationState(
+    id=_CONFIGURATION.id,
+    version=4,
+    name="Web shop",
+    audience=_AUDIENCE,
+    domains=(SITE, "*.shop.example.net"),
+    keys=(
+        KeyState(id="pk_1b2f0c", type="web", enabled=True),
+        KeyState(id="sk_93ac41", type="server", enabled=True, secret_hash="5f" * 32, expires_at=TIME + 60 * MINUTE),
+    ),
+)
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def _data(kind: SignalKind, time: int) -> SignalData:
+    given = (*((kind.id_field,) if kind.id_field else ()), *kind.fields)
+    named: dict[str, Any] = {_snake(name): _FIELDS[_snake(name)] for name in given}
+    if kind.process == "subscription":
+        named["name"] = "Monthly news"
+    return SignalData(
+        signal=kind.name,
+        audience_configuration=_CONFIGURATION,
+        audience=Reference(_AUDIENCE.id, _AUDIENCE.name),
+        profile=ProfileReference("email", ADA),
+        received_at=to_datetime(time + SECOND // 4),
+        touchpoint=kind.touchpoints[0],
+        site=SITE if "web" in kind.touchpoints else None,
+        items=(_MUG,) if kind.items else (),
+        attributes={"campaign": "autumn"},
+        **named,
+    )
+
+
+def _id(kind: SignalKind) -> str:
+    return str(uuid5(NAMESPACE_URL, f"moments:{kind.name}"))
+
+
+def signal_message(kind: SignalKind) -> bytes:
+    """An accepted signal."""
+    return encode_signal(id=_id(kind), source=_SOURCE, time=TIME, data=_data(kind, TIME))
+
+
+def moment_message(template: Template) -> bytes:
+    """A moment event of a template, with default settings."""
+    settings, _ = validate_settings(template, {})
+    length = parse_duration(settings["delay" if template.rule == "instant" else "duration"])
+    kind = CATALOGUE["cart/add" if template.process == "cart" else template.opens[0]]
+    content = empty_content(template.process)
+    content.apply(make_signal(id=_id(kind), source=_SOURCE, time=TIME, data=_data(kind, TIME)))
+    return encode_moment_event(
+        raise_id=str(uuid5(NAMESPACE_URL, f"moments:raise:{template.type}")),
+        moment=(_moment_id(template), template.title, template.type),
+        configuration=(STATE.id, STATE),
+        profile=("email", ADA),
+        process=(template.process, _FIELDS.get(f"{template.process}_id", f"default:{SITE}")),
+        site=SITE,
+        content=content.describe(),
+        attributes={"campaign": "autumn"},
+        times=(TIME, TIME, TIME + length, TIME + length + SECOND // 50),
+        number=1,
+        signal_ids=(_id(kind),),
+    )
+
+
+def _moment_id(template: Template) -> str:
+    return str(uuid5(NAMESPACE_URL, f"moments:moment:{template.type}"))
+
+
+def recovered_message(template: Template) -> bytes:
+    """The recovered event of that moment event."""
+    kind = CATALOGUE[template.completes[0]]
+    value = [{"amount": 25.0, "currency": "EUR"}] if kind.items else []
+    settings, _ = validate_settings(template, {})
+    time = TIME + parse_duration(settings["duration"]) + 30 * MINUTE
+    raised = moment_message(template)
+    return encode_recovered_event(raised, time=time, signal=(_SOURCE, _id(kind), kind.name), value=value)
+
+
+def profile_message(template: Template) -> bytes:
+    """The profile after that moment was raised."""
+    kind = KINDS[0]
+    return msgspec.json.encode(
+        AudienceProfileEvent(
+            specversion="1.0",
+            id=str(uuid5(NAMESPACE_URL, "moments:profile:3")),
+            source=EVENT_SOURCE,
+            type=AUDIENCE_PROFILE,
+            time=to_rfc3339(TIME + SECOND),
+            datacontenttype="application/json",
+            dataschema=PROFILE_SCHEMA,
+            data=AudienceProfileData(
+                audience={"id": _AUDIENCE.id, "name": _AUDIENCE.name},
+                audience_configuration={"id": STATE.id, "name": STATE.name},
+                profile={"idType": "email", "id": ADA},
+                version=3,
+                first_seen_at=to_rfc3339(TIME - 60 * MINUTE),
+                last_seen_at=to_rfc3339(TIME),
+                last_signal={
+                    "type": kind.routing_key,
+                    "source": _SOURCE,
+                    "id": _id(kind),
+                    "time": to_rfc3339(TIME),
+                    "site": SITE,
+                },
+                attributes={"campaign": "autumn"},
+                last_moment={
+                    "id": _moment_id(template),
+                    "name": template.title,
+                    "type": template.type,
+                    "raiseId": str(uuid5(NAMESPACE_URL, f"moments:raise:{template.type}")),
+                    "raisedAt": to_rfc3339(TIME + SECOND),
+                },
+                counts={"signals": 2, "raises": 1},
+            ),
+        )
+    )
+
+
+def configuration_message() -> bytes:
+    """The state of a configuration."""
+    return msgspec.json.encode(STATE)
+
+
+def moment_state_message(template: Template) -> bytes:
+    """The state of a running moment whose settings were changed once."""
+    settings, _ = validate_settings(template, {})
+    return msgspec.json.encode(
+        MomentState(
+            id=_moment_id(template),
+            version=3,
+            type=template.type,
+            name=template.title,
+            description=template.description,
+            configuration_id=STATE.id,
+            status="running",
+            running_since=TIME - 60 * MINUTE,
+            history=(
+                SettingsVersion(version=1, since=TIME - 60 * MINUTE, settings=settings),
+                SettingsVersion(version=3, since=TIME - MINUTE, settings={**settings, "coolDown": "P1D"}),
+            ),
+        )
+    )
+
+
+def snapshot_message() -> bytes:
+    """A reader's request."""
+    return msgspec.json.encode(SnapshotRequest("trigger-1"))
+
+
+def marker_message() -> bytes:
+    """A marker in partition 7."""
+    return msgspec.json.encode(Marker(partition=7, nonce="6f1c0e7aa0b84a0f9d0e5b7a3c2d1e0f", at=TIME))

@@ -1,0 +1,261 @@
+"""Every message that this installation publishes: its routing key, schema, example, and where it goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.configurations import ConfigurationState
+from contracts.description import examples, words
+from contracts.description.schemas import (
+    DRAFT,
+    content_schema,
+    definitions_for,
+    signal_data,
+    struct_schema,
+    with_properties,
+)
+from contracts.events import (
+    AUDIENCE_PROFILE,
+    AudienceProfileData,
+    AudienceProfileEvent,
+    MomentEvent,
+    MomentEventData,
+    RecoveredEvent,
+    RecoveredEventData,
+    moment_routing_key,
+    recovered_routing_key,
+)
+from contracts.moments import MomentState
+from contracts.signals import CATALOGUE, KINDS, SignalData, SignalEvent
+from contracts.templates import Template, product_templates
+from contracts.topology import (
+    CONFIGURATION,
+    JOURNEYS,
+    PARTITIONS,
+    SNAPSHOT_REQUEST,
+    STATE_CONFIGURATION,
+    STATE_MOMENT,
+)
+from contracts.wire import MARKER_TYPE, Marker, SnapshotRequest
+
+CLOUDEVENTS = "application/cloudevents+json"
+_JSON = "application/json"
+_ALWAYS = ("datacontenttype", "dataschema")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """A message. `name`: its routing key, or that of the general form; `general`: it stands for several keys.
+
+    `exchange`: where it is published. `readers`: `journeys` when others may bind it, else `services`.
+    """
+
+    name: str
+    title: str
+    summary: str
+    exchange: str
+    routing_key: str
+    readers: str
+    schema: Mapping[str, Any]
+    example: bytes
+    content_type: str = CLOUDEVENTS
+    general: bool = False
+
+    def schema_document(self) -> dict[str, Any]:
+        """The schema as a file of its own."""
+        head = {"$schema": DRAFT, "$id": f"urn:moments:message:{self.name}"}
+        document: dict[str, Any] = {**head, **self.described_schema(), "examples": [self.example_document()]}
+        definitions = definitions_for(self.schema)
+        return {**document, "$defs": definitions} if definitions else document
+
+    def described_schema(self) -> dict[str, Any]:
+        """The schema with the title and the summary of the message."""
+        return {"title": self.title, **self.schema, "description": self.summary}
+
+    def example_document(self) -> Any:
+        """The example, read."""
+        return json.loads(self.example)
+
+
+def all_messages() -> list[Described]:
+    """Every message of the product: those for journeys first."""
+    templates = list(product_templates().values())
+    return [
+        *_signals(),
+        *_moments(templates),
+        *_recoveries([template for template in templates if template.completes]),
+        _profile(templates[0]),
+        *_states(templates[0]),
+    ]
+
+
+def _event(
+    event: type, fragments: Mapping[str, words.Fragment], data: Mapping[str, Any], key: str | None
+) -> dict[str, Any]:
+    described = struct_schema(event, fragments, _ALWAYS)
+    described = with_properties(described, **({"type": {"const": key}} if key else {}))
+    described["properties"]["data"] = data
+    return described
+
+
+def _signals() -> Iterator[Described]:
+    general = struct_schema(SignalData, words.SIGNAL_DATA)
+    any_kind = with_properties(general, signal={"enum": list(CATALOGUE)})
+    yield Described(
+        name="signal",
+        title="Accepted signal",
+        summary="An accepted signal of any kind, as a journey that binds `signal.#` gets it.",
+        exchange=JOURNEYS,
+        routing_key="signal.#",
+        readers="journeys",
+        schema=_event(SignalEvent, words.SIGNAL_EVENT, any_kind, None),
+        example=examples.signal_message(KINDS[0]),
+        general=True,
+    )
+    for kind in KINDS:
+        yield Described(
+            name=kind.routing_key,
+            title=kind.title,
+            summary=kind.summary,
+            exchange=JOURNEYS,
+            routing_key=kind.routing_key,
+            readers="journeys",
+            schema=_event(SignalEvent, words.SIGNAL_EVENT, signal_data(general, kind), kind.routing_key),
+            example=examples.signal_message(kind),
+        )
+
+
+def _of_template(data: dict[str, Any], template: Template) -> dict[str, Any]:
+    """`data` of the events of one template: its type, the kind of its process, its content."""
+    moment = with_properties(data["properties"]["moment"], type={"const": template.type})
+    process = with_properties(data["properties"]["process"], kind={"const": template.process})
+    return with_properties(data, moment=moment, process=process, content=content_schema(template.process))
+
+
+def _moments(templates: list[Template]) -> Iterator[Described]:
+    data = struct_schema(MomentEventData, words.MOMENT_DATA)
+    yield Described(
+        name="moment",
+        title="Moment",
+        summary="A moment of any type was raised, as a journey that binds `moment.*` gets it.",
+        exchange=JOURNEYS,
+        routing_key="moment.*",
+        readers="journeys",
+        schema=_event(MomentEvent, words.MOMENT_EVENT, data, None),
+        example=examples.moment_message(templates[0]),
+        general=True,
+    )
+    for template in templates:
+        own = _of_template(data, template)
+        key = moment_routing_key(template.type)
+        yield Described(
+            name=key,
+            title=template.title,
+            summary=f"{template.description} Published once for each raise, at least once by the same id.",
+            exchange=JOURNEYS,
+            routing_key=key,
+            readers="journeys",
+            schema=_event(MomentEvent, words.MOMENT_EVENT, own, key),
+            example=examples.moment_message(template),
+        )
+
+
+def _recoveries(templates: list[Template]) -> Iterator[Described]:
+    data = struct_schema(RecoveredEventData, words.RECOVERED_DATA)
+    yield Described(
+        name="moment.recovered",
+        title="Recovered moment",
+        summary="The process of a raise was completed, as a journey that binds `moment.*.recovered` gets it.",
+        exchange=JOURNEYS,
+        routing_key="moment.*.recovered",
+        readers="journeys",
+        schema=_event(RecoveredEvent, words.RECOVERED_EVENT, data, None),
+        example=examples.recovered_message(templates[0]),
+        general=True,
+    )
+    for template in templates:
+        own = _of_template(data, template)
+        key = recovered_routing_key(template.type)
+        yield Described(
+            name=key,
+            title=f"{template.title} recovered",
+            summary=f"After a raise of {template.title} the customer completed the {template.process} after all.",
+            exchange=JOURNEYS,
+            routing_key=key,
+            readers="journeys",
+            schema=_event(RecoveredEvent, words.RECOVERED_EVENT, own, key),
+            example=examples.recovered_message(template),
+        )
+
+
+def _profile(template: Template) -> Described:
+    data = struct_schema(AudienceProfileData, words.PROFILE_DATA)
+    return Described(
+        name=AUDIENCE_PROFILE,
+        title="Profile of an audience",
+        summary="The audience's profile is to be updated: first seen, attributes changed, or a moment raised.",
+        exchange=JOURNEYS,
+        routing_key=AUDIENCE_PROFILE,
+        readers="journeys",
+        schema=_event(AudienceProfileEvent, words.PROFILE_EVENT, data, AUDIENCE_PROFILE),
+        example=examples.profile_message(template),
+    )
+
+
+def _states(template: Template) -> Iterator[Described]:
+    for name, title, summary, exchange, struct, fragments, example, content_type in (
+        (
+            STATE_CONFIGURATION,
+            "State of an audience configuration",
+            "The full state of a configuration after a change, or on request.",
+            CONFIGURATION,
+            ConfigurationState,
+            words.CONFIGURATION_STATE,
+            examples.configuration_message(),
+            _JSON,
+        ),
+        (
+            STATE_MOMENT,
+            "State of a moment",
+            "The full state of a moment after a change, or on request.",
+            CONFIGURATION,
+            MomentState,
+            words.MOMENT_STATE,
+            examples.moment_state_message(template),
+            _JSON,
+        ),
+        (
+            SNAPSHOT_REQUEST,
+            "Request for all states",
+            "A reader asks config to publish all present states once more.",
+            CONFIGURATION,
+            SnapshotRequest,
+            words.SNAPSHOT_REQUEST,
+            examples.snapshot_message(),
+            _JSON,
+        ),
+        (
+            "marker",
+            "Marker",
+            "Trigger's own message through a partition: what lay before it has been applied.",
+            PARTITIONS,
+            Marker,
+            words.MARKER,
+            examples.marker_message(),
+            MARKER_TYPE,
+        ),
+    ):
+        yield Described(
+            name=name,
+            title=title,
+            summary=summary,
+            exchange=exchange,
+            routing_key="partition.*" if name == "marker" else name,
+            readers="services",
+            schema=struct_schema(struct, fragments),
+            example=example,
+            content_type=content_type,
+        )

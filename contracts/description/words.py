@@ -1,0 +1,311 @@
+"""What every field of a message means, with its unit: fragments of JSON Schema by struct and field.
+
+A fragment that says what the field is (`type`, `$ref`, …) stands as it is; any other is added to what the struct says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts.moments import STATUSES
+from contracts.signals import PROFILE_FIELDS
+
+Fragment = dict[str, Any]
+UTC_TIME = "RFC 3339 in UTC, with milliseconds or microseconds."
+
+
+def text(description: str, **more: Any) -> Fragment:
+    """A string."""
+    return {"type": "string", "description": description, **more}
+
+
+def instant(description: str) -> Fragment:
+    """A date-time."""
+    return text(f"{description} {UTC_TIME}", format="date-time")
+
+
+def micros(description: str) -> Fragment:
+    """An instant as a number."""
+    return {"type": "integer", "description": f"{description} Microseconds since 1970-01-01T00:00:00Z."}
+
+
+def count(description: str, least: int = 0) -> Fragment:
+    """A whole number."""
+    return {"type": "integer", "minimum": least, "description": description}
+
+
+def shape(description: str, properties: dict[str, Fragment], optional: tuple[str, ...] = ()) -> Fragment:
+    """An object whose members are required unless they are named optional."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "description": description, "properties": properties, "required": required}
+
+
+def nullable(fragment: Fragment, when: str) -> Fragment:
+    """The same, or null."""
+    return {"description": f"{fragment['description']} null: {when}", "anyOf": [fragment, {"type": "null"}]}
+
+
+def listing(description: str, items: Fragment, **more: Any) -> Fragment:
+    """An array."""
+    return {"type": "array", "description": description, "items": items, **more}
+
+
+ID_TYPES = sorted(PROFILE_FIELDS)
+_ID_TYPE = text("How the profile is addressed.", enum=ID_TYPES)
+_PROFILE = text(
+    "The customer's address of that type, in normal form: an e-mail in lower case, a phone number in E.164."
+)
+_CURRENCY = text("Code of three capital letters, ISO 4217.", examples=["EUR"])
+_AMOUNT = {"type": "number", "minimum": 0, "description": "In units of the currency, as 12.5 for 12.50 EUR."}
+_ATTRIBUTES: Fragment = {
+    "type": "object",
+    "description": "What the sender gave beside the declared fields, as it came.",
+}
+_SITE = text("The host where it happened, in lower case, as shop.example.com.")
+
+
+def envelope(*, id: str, source: str, time: str, schema: str) -> dict[str, Fragment]:
+    """The attributes of a CloudEvent of ours; `type` is added where it is known."""
+    return {
+        "specversion": text("The version of CloudEvents.", const="1.0"),
+        "id": text(id, minLength=1),
+        "source": text(source, minLength=1),
+        "type": text("The kind of message; also the routing key.", minLength=1),
+        "time": instant(time),
+        "datacontenttype": text("How `data` is written.", const="application/json"),
+        "dataschema": text("The version of `data`.", const=schema),
+        "data": {"description": "What happened."},
+    }
+
+
+ITEM: dict[str, Fragment] = {
+    "productId": text("The shop's id of the product."),
+    "quantity": {
+        "type": "integer",
+        "minimum": 0,
+        "default": 1,
+        "description": "How many pieces; 1 where it is absent.",
+    },
+    "price": {"type": "number", "minimum": 0, "description": "Of one piece, in units of the currency."},
+    "currency": _CURRENCY,
+    "name": text("The product's name for people."),
+    "category": text("The product's category."),
+    "url": text("The address of the product's page."),
+    "imageUrl": text("The address of a picture."),
+}
+
+SIGNAL_DATA: dict[str, Fragment] = {
+    "signal": text("The kind of signal, as cart/add."),
+    "audienceConfiguration": {"description": "The configuration whose key sent it."},
+    "audience": {"description": "The audience of that configuration."},
+    "profile": {"description": "The customer."},
+    "receivedAt": instant("When it was taken in."),
+    "touchpoint": text("Where it came from, by the key that sent it.", enum=["web", "app", "server"]),
+    "site": _SITE,
+    "cartId": text("The cart; without one, the default cart of profile and site."),
+    "sessionId": text("The browsing session; without one, the default session of profile and site."),
+    "orderId": text("The order."),
+    "bookingId": text("The booking."),
+    "surveyId": text("The survey."),
+    "gameId": text("The game."),
+    "conversionId": text("The conversion."),
+    "applicationId": text("The app."),
+    "productId": ITEM["productId"],
+    "name": text("The name for people; of a subscription: of the list, webinar or event."),
+    "category": ITEM["category"],
+    "price": ITEM["price"],
+    "currency": _CURRENCY,
+    "url": text("The address of the page."),
+    "imageUrl": ITEM["imageUrl"],
+    "title": text("The title of the page."),
+    "step": {
+        "type": ["string", "number"],
+        "description": "How far the customer came; a name or a number of the sender.",
+    },
+    "level": {"type": ["string", "number"], "description": "The level reached; a name or a number of the sender."},
+    "version": text("The version of the app."),
+    "platform": text("The platform of the app."),
+    "items": {"description": "The lines that the signal names: of an add those added, of a replace the whole cart."},
+    "attributes": _ATTRIBUTES,
+}
+
+SIGNAL_EVENT = envelope(
+    id="Given by the sender; with configuration, source and profile it identifies the signal, which may come twice.",
+    source="Who says so: given by the sender, else the id of the key.",
+    time="When it happened, corrected by the sender's clock where that was given; never after `receivedAt`.",
+    schema="evt:signal/v1",
+) | {"traceparent": text("W3C trace context, when the sender gave one.")}
+
+REFERENCE: dict[str, Fragment] = {"id": text("Its id."), "name": text("Its name for people; absent when it has none.")}
+PROFILE_REFERENCE: dict[str, Fragment] = {"idType": _ID_TYPE, "id": _PROFILE}
+
+_NAMED = {"id": text("Its id."), "name": text("Its name for people; may be empty.")}
+MOMENT_REFERENCE = shape(
+    "The moment, as it was at the raise.",
+    {"id": text("Its id.", format="uuid"), "name": text("Its name for people."), "type": text("Its template.")},
+)
+
+DEFINITIONS: dict[str, Fragment] = {
+    "Audience": shape("The audience in the marketing platform.", _NAMED),
+    "AudienceConfiguration": shape("The audience configuration.", _NAMED),
+    "Profile": shape("The customer.", {"idType": _ID_TYPE, "id": _PROFILE}),
+    "Amount": shape("An amount in a currency.", {"currency": _CURRENCY, "amount": _AMOUNT}, ("currency",)),
+    "Sum": shape("A sum in a currency.", {"currency": nullable(_CURRENCY, "the prices name none."), "amount": _AMOUNT}),
+}
+"""Shapes that several messages share, beside those of structs."""
+
+
+def defined(name: str, description: str = "") -> Fragment:
+    """A reference to a shared shape."""
+    return {"$ref": f"#/$defs/{name}"} | ({"description": description} if description else {})
+
+
+AUDIENCE: Fragment = {
+    "description": "The audience in the marketing platform; null when its configuration is not known to the sender.",
+    "anyOf": [defined("Audience"), {"type": "null"}],
+}
+VALUE = listing("What was bought or booked, by currency; empty when nothing had a price.", defined("Amount"))
+LINES = listing("The lines, each product once.", defined("Item"))
+PRICED: dict[str, Fragment] = {
+    "total": _AMOUNT | {"description": "Sum of quantity × price, when all prices are in one currency."},
+    "currency": _CURRENCY | {"description": "The currency of `total`."},
+    "totals": listing("The sums instead of `total`, when there are several currencies.", defined("Sum")),
+}
+
+MOMENT_DATA: dict[str, Fragment] = {
+    "moment": MOMENT_REFERENCE,
+    "audienceConfiguration": defined("AudienceConfiguration", "By whose key it came."),
+    "audience": AUDIENCE,
+    "profile": defined("Profile", "The customer."),
+    "site": nullable(_SITE, "no signal named one."),
+    "process": shape(
+        "What was left or done.",
+        {"kind": text("The kind of process."), "id": text("Its id, of the sender or `default:<site>`.")},
+    ),
+    "content": {"type": "object", "description": "What the signals up to the due amount to."},
+    "attributes": _ATTRIBUTES,
+    "openedAt": instant("The first signal of the occurrence."),
+    "lastActivityAt": instant("Its last signal; of an instant moment the first."),
+    "dueAt": instant("When the wait came due."),
+    "raisedAt": instant("When it was raised; the same as `time`."),
+    "raiseNumber": count("Which occurrence of the process this is, from 1.", 1),
+    "signalIds": listing("The ids of the signals of the occurrence, in order.", text("Id of a signal.")),
+}
+
+MOMENT_EVENT = envelope(
+    id="Of the raise: a UUID (version 5) that every delivery of it has. Deduplicate by it.",
+    source="Always moments/trigger.",
+    time="When it was raised.",
+    schema="evt:moment/v1",
+)
+MOMENT_EVENT["id"]["format"] = "uuid"
+
+RECOVERED_DATA: dict[str, Fragment] = MOMENT_DATA | {
+    "raiseId": text("The id of the moment event that was recovered.", format="uuid"),
+    "recoveredAt": instant("When the process was completed; the same as `time`."),
+    "recoveredBy": shape(
+        "The completing signal.",
+        {"source": text("Its source."), "id": text("Its id."), "signal": text("Its kind, as cart/purchase.")},
+    ),
+    "value": VALUE,
+}
+
+RECOVERED_EVENT = envelope(
+    id="A UUID (version 5) made of the raise's id: one for each raise that is recovered.",
+    source="Always moments/trigger.",
+    time="When the process was completed.",
+    schema="evt:moment.recovered/v1",
+)
+RECOVERED_EVENT["id"]["format"] = "uuid"
+
+PROFILE_DATA: dict[str, Fragment] = {
+    "audience": AUDIENCE,
+    "audienceConfiguration": defined("AudienceConfiguration", "By whose key it came."),
+    "profile": defined("Profile", "The customer."),
+    "version": count("Rises with every change of the profile: keep the greatest.", 1),
+    "firstSeenAt": instant("When the first signal was received."),
+    "lastSeenAt": instant("When the latest signal was received."),
+    "lastSignal": {
+        "type": "object",
+        "description": "The latest signal: type, source, id, time and site.",
+        "properties": {
+            "type": text("Its routing key or kind."),
+            "source": text("Its source."),
+            "id": text("Its id."),
+            "time": instant("When it happened."),
+            "site": nullable(_SITE, "it named none."),
+        },
+        "required": ["type", "source", "id", "time"],
+    },
+    "attributes": _ATTRIBUTES | {"description": "The latest value of each attribute that a signal carried."},
+    "lastMoment": nullable(
+        shape(
+            "The latest raise.",
+            {
+                **MOMENT_REFERENCE["properties"],
+                "raiseId": text("The id of its moment event."),
+                "raisedAt": instant("When it was raised."),
+            },
+        ),
+        "none was raised yet.",
+    ),
+    "counts": shape(
+        "How often, since the profile was first seen.",
+        {"signals": count("Signals accepted."), "raises": count("Moments raised.")},
+    ),
+}
+
+PROFILE_EVENT = envelope(
+    id="Identifies this state of the profile; the same one may come more than once.",
+    source="Always moments/trigger.",
+    time="When the profile changed.",
+    schema="evt:audience.profile/v1",
+)
+
+KEY_STATE: dict[str, Fragment] = {
+    "id": text("The key as it is sent: pk_… of the web, ak_… of an app, sk_… of a server."),
+    "type": {"description": "Which touchpoint it is for."},
+    "enabled": {"description": "Whether it is listened to."},
+    "secretHash": text("Hex HMAC-SHA256 of a server key's secret, keyed with the installation's pepper."),
+    "expiresAt": micros("End of the overlap with the key that follows it; absent for a key without end."),
+}
+AUDIENCE_STATE: dict[str, Fragment] = {
+    "id": text("Its id in the marketing platform."),
+    "name": text("Its name for people."),
+    "idTypes": listing("How its profiles may be addressed.", text("An idType.", enum=ID_TYPES)),
+}
+CONFIGURATION_STATE: dict[str, Fragment] = {
+    "id": text("Its id.", format="uuid"),
+    "version": count("Rises with every change: keep the greatest.", 1),
+    "name": text("Its name for people."),
+    "audience": {"description": "Whom it updates and targets; absent once it is deleted."},
+    "domains": listing(
+        "Hosts that may send web signals, in lower-case A-labels.", text("shop.example.com or *.example.com.")
+    ),
+    "keys": {"description": "All its keys, also those that are not enabled."},
+    "deleted": {"description": "It was deleted; nothing else is told then."},
+}
+SETTINGS_VERSION: dict[str, Fragment] = {
+    "version": count("The moment's version that brought them.", 1),
+    "since": micros("In force from here until the next version."),
+    "settings": {"type": "object", "description": "By name, as in the REST API: durations in ISO 8601."},
+}
+MOMENT_STATE: dict[str, Fragment] = {
+    "id": text("Its id.", format="uuid"),
+    "version": count("Rises with every change: keep the greatest.", 1),
+    "type": text("Its template."),
+    "name": text("Its name for people."),
+    "description": text("What it is for."),
+    "configurationId": text("Its audience configuration; absent for a draft that lost it.", format="uuid"),
+    "status": text("Where it stands; draft where it is absent.", enum=list(STATUSES)),
+    "runningSince": micros("Its latest start by config's clock; absent before the first."),
+    "stoppedAt": micros("When it was stopped since; absent while it runs."),
+    "history": {"description": "The settings in force during the retention, oldest first, the present ones last."},
+    "deleted": {"description": "It was deleted; nothing else is told then."},
+}
+SNAPSHOT_REQUEST: dict[str, Fragment] = {"reader": text("Who asks; all readers get the answer.")}
+MARKER: dict[str, Fragment] = {
+    "partition": count("The partition that it goes through."),
+    "nonce": text("Of the trigger process and its connection: only its own markers count for it."),
+    "at": micros("The clock before it was published."),
+}

@@ -1,0 +1,109 @@
+"""Messages as they were once published, one for each type and version: they lie in queues and logs, and must load.
+
+A file here is never changed. A new version of a message gets a file of its own and a line below.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from contracts.configurations import ConfigurationState
+from contracts.description import all_messages
+from contracts.events import (
+    AudienceProfileEvent,
+    MomentEvent,
+    RecoveredEvent,
+    encode_recovered_event,
+    recovered_id_of,
+)
+from contracts.moments import MomentState
+from contracts.signals import Item, SignalEvent, decode_signal
+from contracts.times import HOUR, from_rfc3339
+from contracts.wire import Marker, SnapshotRequest, decode_configuration_state, decode_marker, decode_moment_state
+from tests.contract.test_published_schemas import schema_of
+from tests.support.schemas import validator
+
+FOLDER = Path(__file__).parent / "golden"
+GOLDEN: dict[str, tuple[str, Any, str]] = {
+    "signal.v1": ("signal", SignalEvent, "357bd89ac104e3f3"),
+    "moment.v1": ("moment", MomentEvent, "0b2c6cfdbe38d4b7"),
+    "moment.recovered.v1": ("moment.recovered", RecoveredEvent, "ba9fb2f9817d14c9"),
+    "audience.profile.v1": ("audience.profile", AudienceProfileEvent, "fc40b0f845d7c666"),
+    "state.configuration.v1": ("state.configuration", ConfigurationState, "43e3de7afc979c14"),
+    "state.moment.v1": ("state.moment", MomentState, "9eaedb8d6c1454c5"),
+    "snapshot.request.v1": ("snapshot.request", SnapshotRequest, "77386075642ee85d"),
+    "marker.v1": ("marker", Marker, "dd101c1c2cfb80e8"),
+}
+"""File → the schema of today, the struct that reads it, the digest of its bytes."""
+
+
+def golden(name: str) -> bytes:
+    """The bytes of a file."""
+    return (FOLDER / f"{name}.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_what_was_once_published_still_loads_whole_and_is_described(name: str) -> None:
+    schema, struct, digest = GOLDEN[name]
+    body = golden(name)
+
+    assert sha256(body).hexdigest()[:16] == digest, "a golden file was changed; a new version is a new file"
+    loaded = msgspec.json.decode(body, type=struct)
+    assert json.loads(msgspec.json.encode(loaded)) == json.loads(body)
+    assert validator(schema_of(schema)).is_valid(json.loads(body))
+
+
+def test_every_file_is_tested_and_every_version_of_today_has_one() -> None:
+    assert {path.stem for path in FOLDER.glob("*.json")} == set(GOLDEN)
+
+    kept = {json.loads(golden(name)).get("dataschema", name) for name in GOLDEN}
+    for message in all_messages():
+        document = message.example_document()
+        assert document.get("dataschema", f"{message.name}.v1") in kept
+
+
+def test_a_signal_of_version_1_means_what_it_meant() -> None:
+    signal = decode_signal(golden("signal.v1"))
+
+    assert (signal.kind.name, signal.source, signal.id_type, signal.profile) == (
+        *("cart/add", "shop-web", "email"),
+        "ada@example.com",
+    )
+    assert signal.time == from_rfc3339("2026-11-23T10:15:30.123Z")
+    assert signal.received_at == from_rfc3339("2026-11-23T10:15:30.373Z")
+    assert signal.data.cart_id == "c-42"
+    assert [(item.product_id, item.quantity, item.price) for item in signal.data.items] == [("mug", 2, 12.5)]
+    assert isinstance(signal.data.items[0], Item)
+    assert signal.data.attributes == {"campaign": "autumn"}
+
+
+def test_a_moment_of_version_1_can_still_be_recovered() -> None:
+    raised = golden("moment.v1")
+    time = from_rfc3339("2026-11-23T10:15:30.123Z") + 3 * HOUR
+
+    made = encode_recovered_event(raised, time=time, signal=("shop", "s9", "cart/purchase"), value=[])
+
+    event = msgspec.json.decode(made, type=RecoveredEvent)
+    assert event.id == recovered_id_of(json.loads(raised)["id"])
+    assert event.data.raise_id == json.loads(raised)["id"]
+    assert event.data.content == json.loads(raised)["data"]["content"]
+
+
+def test_states_of_version_1_mean_what_they_meant() -> None:
+    moment = decode_moment_state(golden("state.moment.v1"))
+    configuration = decode_configuration_state(golden("state.configuration.v1"))
+    marker = decode_marker(golden("marker.v1"))
+
+    assert (moment.type, moment.status, moment.version) == ("cart_abandon", "running", 3)
+    assert [version.settings["duration"] for version in moment.history] == ["PT2H", "PT2H"]
+    assert moment.settings["coolDown"] == "P1D"
+    assert configuration.audience is not None
+    assert configuration.audience.id_types == ("email",)
+    assert [key.type for key in configuration.keys if key.enabled] == ["web", "server"]
+    assert (marker.partition, marker.at) == (7, from_rfc3339("2026-11-23T10:15:30.123Z"))
