@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from services.trigger.engine.apply import derive
 from services.trigger.engine.effects import Effects
 from services.trigger.engine.membership import membership_of
 from services.trigger.engine.moment import Moment
+from services.trigger.engine.retiming import retime, spread_places, spread_start
 from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import ready_of, stop_wait
 from services.trigger.registry import Registry
@@ -27,16 +29,31 @@ from services.trigger.store.records import (
     recent_signals,
     save_effects,
     settle,
+    settled_versions,
     waits_of_moment,
 )
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import BatchShelf
 
-SPREAD = MINUTE
 _CHUNK = 500
 
 T = TypeVar("T")
 Transaction = Callable[[], AbstractContextManager[Rows]]
+
+
+@dataclass(slots=True)
+class _Lot:
+    """What an edit makes due at once, with the dues that stood. `placed`: the latest due given to such a wait, or 0."""
+
+    waits: list[tuple[int, DueWait]] = field(default_factory=list)
+    placed: int = 0
+
+    def take(self, before: int, row: DueWait, wait: Wait) -> None:
+        """One more; a due that was given stands."""
+        if wait.override:
+            self.placed = max(self.placed, wait.override)
+        else:
+            self.waits.append((before, row))
 
 
 class Changes:
@@ -95,48 +112,52 @@ class Changes:
     def _retime(self, moment: Moment, partitions: Sequence[int], now: int) -> None:
         """Move the index entries of waits to the dues of the settings now in force.
 
-        What thereby is due at once gets dues spread evenly over a minute, in the order of the original dues.
+        What thereby is due at once gets dues spread evenly over a minute, in the order of the original dues; a
+        settling that was cut off goes on behind the dues that it gave.
         """
         with self._transaction() as rows:
             pending = waits_of_moment(rows, moment.id, partitions)
-        overdue: list[tuple[int, DueWait]] = []
+            settled = settled_versions(rows, partitions)
+        numbers = {partition: settled.get((moment.id, partition), (0, 0))[0] for partition in partitions}
+        lot = _Lot()
         for chunk in _chunks(pending):
             with self._transaction() as rows:
-                overdue += self._retime_chunk(rows, moment, chunk, now)
-        overdue.sort(key=lambda pair: (pair[0], pair[1].key))
-        place = {row.key: now + SPREAD * (index + 1) // len(overdue) for index, (_, row) in enumerate(overdue)}
-        for chunk in _chunks([row for _, row in overdue]):
+                self._retime_chunk(rows, moment, chunk, numbers, lot)
+        lot.waits.sort(key=lambda pair: (pair[0], pair[1].key))
+        dues = spread_places(spread_start(moment, now), lot.placed, len(lot.waits))
+        for chunk in _chunks(row for _, row in lot.waits):
             with self._transaction() as rows:
-                shelf = BatchShelf(rows, self._cache)
-                moved, given = [], []
-                for row, stored, wait in _found(shelf, moment, chunk):
-                    wait.override = wait.armed = place[row.key]
-                    moved.append((wait.armed, row.key))
-                    given.append((stored.profile_key, row.key[0], wait.number, wait.override))
-                    shelf.touch(row.key[0])
-                shelf.save()
-                move_waits(rows, moved)
-                note_retimed(rows, moment.id, self._registry.states[moment.id].version, given)
+                self._spread_chunk(rows, moment, chunk, list(islice(dues, len(chunk))))
 
     def _retime_chunk(
-        self, rows: Rows, moment: Moment, chunk: Sequence[DueWait], now: int
-    ) -> list[tuple[int, DueWait]]:
-        shelf = BatchShelf(rows, self._cache)
-        moved: list[tuple[int, tuple[bytes, str, int]]] = []
-        overdue = []
+        self, rows: Rows, moment: Moment, chunk: Sequence[DueWait], settled: Mapping[int, int], lot: _Lot
+    ) -> None:
+        shelf, moved = BatchShelf(rows, self._cache), []
         for row, _, wait in _found(shelf, moment, chunk):
-            before, ready = _due_before(moment, wait), ready_of(moment, wait)
-            if wait.override or ready == wait.armed:
+            edit = retime(moment, wait, settled[row.partition])
+            if edit.at_once:
+                lot.take(edit.before, row, wait)
                 continue
-            if ready <= now < before:
-                overdue.append((before, row))
-                continue
-            wait.armed = ready
-            moved.append((ready, row.key))
+            ready = ready_of(moment, wait)
+            if ready != wait.armed:
+                wait.armed = ready
+                moved.append((ready, row.key))
+                shelf.touch(row.key[0])
+        shelf.save()
+        move_waits(rows, moved)
+
+    def _spread_chunk(self, rows: Rows, moment: Moment, chunk: Sequence[DueWait], dues: Sequence[int]) -> None:
+        shelf, moved, given = BatchShelf(rows, self._cache), [], []
+        places = {row.key: due for row, due in zip(chunk, dues, strict=True)}
+        for row, stored, wait in _found(shelf, moment, chunk):
+            wait.override = places[row.key]
+            wait.armed = ready_of(moment, wait)
+            moved.append((wait.armed, row.key))
+            given.append((stored.profile_key, row.key[0], wait.number, wait.override))
             shelf.touch(row.key[0])
         shelf.save()
         move_waits(rows, moved)
-        return overdue
+        note_retimed(rows, moment.id, self._registry.states[moment.id].version, given)
 
     def _catch_up(self, moment: Moment, partitions: set[int], now: int) -> None:
         """Open the waits of signals that were applied before the start of the run was known here."""
@@ -175,15 +196,6 @@ def _is_behind(stored: Stored, moment: Moment) -> bool:
     return track is None or track.run != moment.run
 
 
-def _due_before(moment: Moment, wait: Wait) -> int:
-    """The due with the settings before the last edit; later than now when the edit brought it forward.
-
-    Several edits may come together: no wait was due before the instant at which it stands in the index.
-    """
-    versions = moment.versions
-    return max(wait.armed, versions[max(0, len(versions) - 2)].timing.due(wait.opened[0], wait.last[0]))
-
-
 def _found(shelf: BatchShelf, moment: Moment, chunk: Sequence[DueWait]) -> Iterator[tuple[DueWait, Stored, Wait]]:
     stored = shelf.fetch({row.key[0] for row in chunk})
     for row in chunk:
@@ -194,7 +206,7 @@ def _found(shelf: BatchShelf, moment: Moment, chunk: Sequence[DueWait]) -> Itera
             yield row, place, wait
 
 
-def _chunks(values: Sequence[T]) -> Iterator[list[T]]:
+def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
     iterator = iter(values)
     while chunk := list(islice(iterator, _CHUNK)):
         yield chunk

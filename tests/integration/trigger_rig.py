@@ -234,9 +234,10 @@ class Rig:
 
     def edit(self, moment_id: str = "m1", **settings: Any) -> MomentState:
         """Publish the next version of a moment with other settings, in force from now."""
-        history = self.states[moment_id].history
+        state = self.states[moment_id]
+        history = state.history
         values = {**history[-1].settings, **settings}
-        version = SettingsVersion(version=history[-1].version + 1, since=self.clock.now(), settings=values)
+        version = SettingsVersion(version=state.version + 1, since=self.clock.now(), settings=values)
         return self.change(moment_id, history=(*history, version))
 
     def say(self, state: Any) -> Any:
