@@ -165,7 +165,7 @@ class Desk:
             for start in range(0, len(signals), 2000):
                 arrivals = [_arrival(signal) for signal in signals[start : start + 2000]]
                 with self.transaction() as rows:
-                    apply_batch(rows, arrivals, self.registry, self.now, self.cache)
+                    apply_batch(rows, Outbox(self.database, self.clock), arrivals, self.registry, self.now, self.cache)
 
     def fire(self) -> int:
         """Decide everything that is ready; how many were raised."""
