@@ -109,6 +109,7 @@ def _apply(
         history = [known.signal for known in shelf.history(process)]
         value = recovered_value(process, kind, history, entry.signal)
         effects.recoveries[recovered:] = [replace(found, value=value) for found in effects.recoveries[recovered:]]
+    effects.applied(key, process, entry)
     if is_long(process):
         compact(process, kind, shelf.history(process), rules)
     shelf.touch(key)

@@ -99,6 +99,7 @@ def _settle_walk(walk: Walk, process_key: ProcessKey, effects: Effects) -> None:
     for wait, reason in walk.ended:
         end_wait(track, process_key, moment, wait, reason, effects)
     track.current = -1 if walk.current is None else walk.current.number
+    effects.walked(walk)
 
 
 def apply_with_history(
@@ -155,6 +156,7 @@ def _derive_moment(
         refused = matching.refused()
         if not refused:
             matching.settle(process_key, effects)
+            effects.walked(walk)
             return
         barred |= refused
 

@@ -6,8 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from contracts.signals import Key, Signal
+
+if TYPE_CHECKING:
+    from services.trigger.engine.apply import Entry
+    from services.trigger.engine.state import Process
+    from services.trigger.engine.walk import Walk
 
 ProcessKey = bytes
 WaitKey = tuple[ProcessKey, str, int]
@@ -75,6 +81,12 @@ class Effects:
     stopped: list[Stopped] = field(default_factory=list)
     after: int = 0
     recoveries: list[Recovery] = field(default_factory=list)
+
+    def walked(self, walk: Walk) -> None:
+        """A moment has walked over signals of a process. Nothing follows: explanations listen here."""
+
+    def applied(self, process_key: ProcessKey, process: Process, entry: Entry) -> None:
+        """A signal has been applied to a process. Nothing follows: explanations listen here."""
 
     def arm(self, key: WaitKey, due: int) -> None:
         """The wait is pending and stands in the index at `due`."""

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from contracts.signals import Signal, process_id_of
 from contracts.templates import Template
+from services.trigger.engine.reasons import AFTER_END, BOUGHT_BEFORE, EXPIRED, LEAVES_EMPTY, NO_EFFECT, VISIT_CLOSED
 
 
 class Role(IntEnum):
@@ -28,7 +29,7 @@ def role_of(
     emptied: tuple[bool, bool],
     previous: int | None,
 ) -> tuple[Role, str]:
-    """The role of the next signal in order and, of an end, its reason; moves the template's gate.
+    """The role of the next signal in order, with the reason of an end or why it is but content; moves the gate.
 
     The gate tells whether a sliding signal may open: not between an ender and the next opening signal.
     `emptied`: whether the content was empty before and after it. `previous`: the time of the signal before it.
@@ -37,29 +38,33 @@ def role_of(
     if effect is None:
         if signal.kind.name in template.reopens and not emptied[1]:
             gates[template.type] = True
-        return Role.CONTENT, ""
+        return Role.CONTENT, NO_EFFECT
     if template.once_per == "order":
-        of_this_cart = _is_of_this_cart(template, gates, signal)
-        expired = signal.received_at - signal.time > expiry
-        return (Role.ACTIVITY, "") if of_this_cart and not expired else (Role.CONTENT, "")
+        return _role_of_purchase(template, gates, signal, expiry)
     if effect in ("ends", "completes"):
         gates[template.type] = False
         return Role.END, signal.kind.name
     if template.needs_content and emptied[1]:
         if emptied[0]:
-            return Role.CONTENT, ""
+            return Role.CONTENT, LEAVES_EMPTY
         gates[template.type] = False
         return Role.END, EMPTIED
     if signal.received_at - signal.time > expiry:
-        return Role.CONTENT, ""
+        return Role.CONTENT, EXPIRED
     reopened = gates.get(template.type, True)
     if effect == "opens":
         if not reopened:
             if template.revisit and previous is not None and signal.time - previous <= template.revisit:
-                return Role.CONTENT, ""
+                return Role.CONTENT, VISIT_CLOSED
             gates[template.type] = True
         return Role.ACTIVITY, ""
-    return (Role.ACTIVITY, "") if reopened else (Role.CONTENT, "")
+    return (Role.ACTIVITY, "") if reopened else (Role.CONTENT, AFTER_END)
+
+
+def _role_of_purchase(template: Template, gates: dict[str, bool], signal: Signal, expiry: int) -> tuple[Role, str]:
+    if not _is_of_this_cart(template, gates, signal):
+        return Role.CONTENT, BOUGHT_BEFORE
+    return (Role.CONTENT, EXPIRED) if signal.received_at - signal.time > expiry else (Role.ACTIVITY, "")
 
 
 def _is_of_this_cart(template: Template, gates: dict[str, bool], signal: Signal) -> bool:

@@ -11,6 +11,7 @@ from contracts.moments import MomentState
 from contracts.signals import Signal
 from contracts.templates import Template
 from contracts.times import parse_duration
+from services.trigger.engine.reasons import OTHER_KIND, OTHER_SITE, SignalCode
 from services.trigger.engine.timing import QuietHours, Timing
 
 
@@ -51,13 +52,13 @@ class Moment:
             index -= 1
         return versions[index]
 
-    def admits(self, signal: Signal) -> bool:
-        """Whether the signal may open: its site and its kind (DOMAIN §4; judged at opening)."""
+    def objection(self, signal: Signal) -> SignalCode | None:
+        """Why the signal may not open: its site or its kind (DOMAIN §4; judged at opening)."""
         version = self.version_at(signal.received_at)
         if version.kinds is not None and signal.kind.group not in version.kinds:
-            return False
+            return OTHER_KIND
         sites, site = version.sites, signal.site
-        return not sites or (site is not None and domain_allows(sites, site))
+        return None if not sites or (site is not None and domain_allows(sites, site)) else OTHER_SITE
 
 
 def timing_of(template: Template, settings: Mapping[str, Any]) -> Timing:

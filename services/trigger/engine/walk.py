@@ -7,6 +7,7 @@ from collections.abc import Set
 from contracts.signals import Key, Signal
 from services.trigger.engine.gate import Role
 from services.trigger.engine.moment import Moment
+from services.trigger.engine.reasons import BEFORE_DECIDED, DECIDED, NOT_RUNNING, SignalCode
 from services.trigger.engine.state import Track, Wait
 
 STOPPED = "stopped"
@@ -16,10 +17,11 @@ class Walk:
     """The walk's place. `waits`: undecided occurrences so far; `current`: the one that a next signal may slide.
 
     `stored`: the waits that were pending before (when re-deriving), or None (when the signal is the newest).
-    `barred`: keys that must not open. `slid`, `opened` and `ended` tell what the steps did.
+    `barred`: keys that must not open. `slid`, `opened` and `ended` tell what the steps did, `refused` which activity
+    did nothing and why.
     """
 
-    __slots__ = ("barred", "current", "ended", "moment", "opened", "slid", "stored", "track", "waits")
+    __slots__ = ("barred", "current", "ended", "moment", "opened", "refused", "slid", "stored", "track", "waits")
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class Walk:
         self.opened: list[Wait] = []
         self.slid: list[Wait] = []
         self.ended: list[tuple[Wait, str]] = []
+        self.refused: list[tuple[Key, SignalCode]] = []
 
     def step(self, role: Role, reason: str, signal: Signal) -> None:
         """Take the next signal in order, with its role."""
@@ -59,22 +62,27 @@ class Walk:
     def _act(self, signal: Signal) -> None:
         key = signal.key
         if key[0] <= self.track.frozen_until and self._covered(key):
+            self.refused.append((key, DECIDED))
             return
         current = self.current
         if current is not None and key[0] <= self.due(current, signal.received_at):
             _slide(current, key, signal.received_at)
             self.slid.append(current)
-        elif self._may_open(signal) and self.moment.admits(signal):
-            self.current = Wait(
-                number=-1,
-                opened=key,
-                last=key,
-                latest_received=signal.received_at,
-                received=[signal.received_at],
-                site=signal.site,
-            )
-            self.waits.append(self.current)
-            self.opened.append(self.current)
+            return
+        objection = self._objection(signal)
+        if objection is not None:
+            self.refused.append((key, objection))
+            return
+        self.current = Wait(
+            number=-1,
+            opened=key,
+            last=key,
+            latest_received=signal.received_at,
+            received=[signal.received_at],
+            site=signal.site,
+        )
+        self.waits.append(self.current)
+        self.opened.append(self.current)
 
     def due(self, wait: Wait, received: int) -> int:
         """The due that stands before a signal, with the settings in force at its receivedAt (DOMAIN §5)."""
@@ -96,17 +104,17 @@ class Walk:
             for decided in self.track.decided
         )
 
-    def _may_open(self, signal: Signal) -> bool:
-        """Only what was received in this run opens (DOMAIN §5).
+    def _objection(self, signal: Signal) -> SignalCode | None:
+        """Why activity may not open. Only what was received in this run opens (DOMAIN §5).
 
         At or before the latest decided due nothing new opens (DOMAIN §6.7): the newest signal is refused at once;
         re-deriving, what is to be refused is known when the occurrences are matched with the waits there were.
         """
         if signal.received_at < self.moment.run:
-            return False
-        if self.stored is None:
-            return signal.time > self.track.frozen_until
-        return signal.key not in self.barred
+            return NOT_RUNNING
+        if signal.time <= self.track.frozen_until if self.stored is None else signal.key in self.barred:
+            return BEFORE_DECIDED
+        return self.moment.objection(signal)
 
 
 def _slide(wait: Wait, key: Key, received: int) -> None:
