@@ -85,12 +85,17 @@ class CartContent(_Attributed, kw_only=True, tag="cart"):
         if signal.kind.verb == "purchase":
             self._buy(said, signal.data.order_id)
             return
-        quantities = {product: item.quantity for product, item in self.lines.items()}
+        kept = self.lines if signal.kind.verb in ("add", "remove") else {}
+        lines = dict(kept)
+        # Only what is named can change: a long cart costs no more than a short one.
+        quantities = {product: kept[product].quantity for product in said if product in kept}
         change_quantities(quantities, signal)
-        kept = {} if signal.kind.verb == "replace" else self.lines
-        self.lines = {
-            product: _line(kept.get(product), said.get(product), quantity) for product, quantity in quantities.items()
-        }
+        for product, item in said.items():
+            if product in quantities:
+                lines[product] = _line(kept.get(product), item, quantities[product])
+            else:
+                lines.pop(product, None)
+        self.lines = lines
         if self.lines and signal.kind.verb in ("add", "replace"):
             self.reopened = signal.key
 

@@ -10,8 +10,11 @@ from prometheus_client import REGISTRY
 
 from contracts.templates import templates, use_templates
 from contracts.times import SECOND
+from services.trigger.api import backtest_views
+from services.trigger.api.backtests import Backtests
 from services.trigger.api.readings import Readings
 from services.trigger.api.views import EXTENSION, blueprint
+from services.trigger.backtesting.runner import Runner
 from services.trigger.gauges import TriggerGauges
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import newest_worker
@@ -48,24 +51,30 @@ class Trigger:
             settings,
             title="Moments: trigger",
             description="What became of the waits of moments. Lists are paged by `cursor`.",
-            blueprints=(blueprint, webhooks),
+            blueprints=(blueprint, backtest_views.blueprint, webhooks),
             checks={"database": self._check_database, "worker": self._check_worker},
         )
         self.app.extensions[EXTENSION] = Readings(self._rows, templates())
         guard = guard_of(settings)
         self.app.extensions[WEBHOOKS] = Subscriptions(self._rows, guard, sender_of(settings, guard), clock)
+        self._runner = Runner(self._rows, settings, clock)
+        self.app.extensions[backtest_views.EXTENSION] = Backtests(
+            self._rows, settings, templates(), clock, self._runner.nudge
+        )
 
     def start(self) -> None:
-        """Bring the database up to date, if it answers, and show metrics."""
+        """Bring the database up to date, if it answers, show metrics and look for jobs."""
         try:
             self._check_database()
         except STORE_FAULTS as error:
             _log.warning("trigger.database_away", error=type(error).__name__)
         REGISTRY.register(self._gauges)
         REGISTRY.register(self._webhook_gauges)
+        self._runner.start()
 
     def close(self) -> None:
         """Give everything back."""
+        self._runner.stop()
         REGISTRY.unregister(self._gauges)
         REGISTRY.unregister(self._webhook_gauges)
         close_database(self._database)

@@ -19,7 +19,8 @@ class Instant(ma.fields.String):
         return None if value is None else to_rfc3339(value)
 
 
-def _instant(about: str, data_key: str | None = None, **options: Any) -> Instant:
+def instant(about: str, data_key: str | None = None, **options: Any) -> Instant:
+    """An instant that is always given."""
     metadata = {"description": about, "format": "date-time"}
     return Instant(required=True, data_key=data_key, metadata=metadata, **options)
 
@@ -34,12 +35,13 @@ def _reasons(about: str) -> ma.fields.Dict:
     )
 
 
-def _next() -> ma.fields.String:
+def next_page() -> ma.fields.String:
+    """The cursor of the next page."""
     about = "Hand it back as `cursor` for the next page; null at the end."
     return ma.fields.String(required=True, allow_none=True, metadata={"description": about})
 
 
-class _PageQuerySchema(ma.Schema):
+class PageQuerySchema(ma.Schema):
     """Which part of a list is asked for."""
 
     limit = ma.fields.Integer(
@@ -49,7 +51,7 @@ class _PageQuerySchema(ma.Schema):
     )
 
 
-class EventsQuerySchema(_PageQuerySchema):
+class EventsQuerySchema(PageQuerySchema):
     """Which outcomes are asked for."""
 
     cursor = Cursor(tuple[Number, Word], load_default=None)
@@ -60,13 +62,13 @@ class EventsQuerySchema(_PageQuerySchema):
     )
 
 
-class WaitsQuerySchema(_PageQuerySchema):
+class WaitsQuerySchema(PageQuerySchema):
     """Which part of the pending waits is asked for."""
 
     cursor = Cursor(tuple[Number, bytes, Number], load_default=None)
 
 
-class ContradictionsQuerySchema(_PageQuerySchema):
+class ContradictionsQuerySchema(PageQuerySchema):
     """Which part of the contradictions is asked for."""
 
     cursor = Cursor(tuple[Number, bytes, Word, Word], load_default=None)
@@ -101,8 +103,8 @@ class EventSchema(ma.Schema):
     reason = ma.fields.String(
         required=True, allow_none=True, metadata={"description": "Why it was suppressed.", "examples": ["empty"]}
     )
-    due_at = _instant("When the wait was due.", "dueAt")
-    decided_at = _instant("When it was decided.", "decidedAt")
+    due_at = instant("When the wait was due.", "dueAt")
+    decided_at = instant("When it was decided.", "decidedAt")
     data = ma.fields.Raw(
         required=True,
         allow_none=True,
@@ -117,7 +119,7 @@ class EventPageSchema(ma.Schema):
     """Decided occurrences, the newest first."""
 
     items = ma.fields.List(ma.fields.Nested(EventSchema), required=True)
-    next = _next()
+    next = next_page()
 
 
 class LedgerSchema(ma.Schema):
@@ -139,16 +141,16 @@ class WaitSchema(ma.Schema):
 
     profile = ma.fields.Nested(ProfileSchema, required=True)
     process = ma.fields.Nested(ProcessSchema, required=True)
-    opened_at = _instant("First activity of the occurrence.", "openedAt", allow_none=True)
-    last_activity_at = _instant("Last activity so far.", "lastActivityAt", allow_none=True)
-    due_at = _instant("When it is due, if nothing more happens.", "dueAt")
+    opened_at = instant("First activity of the occurrence.", "openedAt", allow_none=True)
+    last_activity_at = instant("Last activity so far.", "lastActivityAt", allow_none=True)
+    due_at = instant("When it is due, if nothing more happens.", "dueAt")
 
 
 class WaitPageSchema(ma.Schema):
     """Pending waits, about in the order of their dues. A wait that slides meanwhile may be shown again or left out."""
 
     items = ma.fields.List(ma.fields.Nested(WaitSchema), required=True)
-    next = _next()
+    next = next_page()
 
 
 class ContradictionSchema(ma.Schema):
@@ -156,8 +158,8 @@ class ContradictionSchema(ma.Schema):
 
     raise_id = ma.fields.String(required=True, data_key="raiseId")
     signal = ma.fields.Nested(SignalReferenceSchema, required=True)
-    time = _instant("When it happened.")
-    received_at = _instant("When it was received.", "receivedAt")
+    time = instant("When it happened.")
+    received_at = instant("When it was received.", "receivedAt")
     profile = ma.fields.Nested(ProfileSchema, required=True, allow_none=True)
     process = ma.fields.Nested(ProcessSchema, required=True, allow_none=True)
 
@@ -166,4 +168,4 @@ class ContradictionPageSchema(ma.Schema):
     """Contradictions, the newest first."""
 
     items = ma.fields.List(ma.fields.Nested(ContradictionSchema), required=True)
-    next = _next()
+    next = next_page()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
-from contracts.processes import ContentState
+from contracts.processes import CartContent, ContentState
+from contracts.signals import Item
 from services.trigger.engine.apply import Entry
 from services.trigger.engine.contents import fold
-from services.trigger.engine.filters import NO_PAST, Past, objection, orders_of, subject_of
+from services.trigger.engine.filters import NO_PAST, Past, objection, orders_of, reads_content, subject_of
 from services.trigger.engine.moment import Moment
 from services.trigger.engine.state import Decided, Process, Track, Wait
 from services.trigger.engine.waits import due_of, ready_of
@@ -20,6 +21,8 @@ from services.trigger.engine.walk import STOPPED
 
 RAISE_NAMESPACE = UUID("6f0c9d0e-9a3b-5f0e-8a51-2c7f4d1b7e42")
 """The constant namespace of raise ids (DOMAIN §6.9)."""
+
+_SOMETHING = {"": Item(product_id="")}
 
 
 class ProcessId(NamedTuple):
@@ -89,10 +92,12 @@ def decide(
     *,
     now: int,
     past: Past = NO_PAST,
+    brief: bool = False,
 ) -> Decision | NotReady:
     """The outcome of a pending wait at `now`; the caller records it by `record`.
 
-    `history`: the stored signals of the process in order. `past`: the profile's raises of this moment.
+    `history`: the stored signals of the process in order. `past`: the profile's raises of this moment. `brief`: leave
+    out what only the event tells: content, attributes and signal ids.
     """
     track = process.tracks[moment.id]
     ready = ready_of(moment, wait)
@@ -101,9 +106,11 @@ def decide(
         return _decision(identity, moment, track, wait, due, STOPPED)
     if now < ready:
         return NotReady(at=ready)
-    content = wait.held or content_until(process, identity.kind, history, due)
+    fold_until = outline_until if brief and not reads_content(moment) else content_until
+    content = wait.held or fold_until(process, identity.kind, history, due)
     reason = objection(process, moment, wait, content, history, due, past)
-    return _decision(identity, moment, track, wait, due, reason, content, history)
+    decision = _decision(identity, moment, track, wait, due, reason, content, history)
+    return decision if brief else _with_details(decision, moment, wait, content, history)
 
 
 def record(track: Track, wait: Wait, decision: Decision) -> None:
@@ -133,6 +140,13 @@ def content_until(process: Process, kind: str, history: Sequence[Entry], due: in
     return fold(process, kind, (entry.signal for entry in takewhile(lambda known: known.signal.time <= due, history)))
 
 
+def outline_until(process: Process, kind: str, history: Sequence[Entry], due: int) -> ContentState:
+    """A content that is empty when the fold up to `due` is, and tells no more than that where it comes cheaper."""
+    if kind == "cart" and history and history[-1].signal.time <= due:
+        return CartContent(lines=_SOMETHING if process.quantities else {})
+    return content_until(process, kind, history, due)
+
+
 def _decision(
     identity: ProcessId,
     moment: Moment,
@@ -154,8 +168,16 @@ def _decision(
         last_activity_at=wait.last[0],
         site=(content.site if content is not None else None) or wait.site,
         number=track.raises + (0 if reason else 1),
-        content=subject_of(moment, content).describe() if content is not None else {},
-        attributes=content.attributes if content is not None else {},
-        signal_ids=tuple(entry.signal.id for entry in history if wait.opened <= entry.signal.key <= wait.last),
         orders=orders_of(moment, wait, raised, history) if raised is not None else frozenset(),
+    )
+
+
+def _with_details(
+    decision: Decision, moment: Moment, wait: Wait, content: ContentState, history: Sequence[Entry]
+) -> Decision:
+    return replace(
+        decision,
+        content=subject_of(moment, content).describe(),
+        attributes=content.attributes,
+        signal_ids=tuple(entry.signal.id for entry in history if wait.opened <= entry.signal.key <= wait.last),
     )

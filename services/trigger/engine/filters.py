@@ -66,6 +66,13 @@ def objection(
     return ""
 
 
+def reads_content(moment: Moment) -> bool:
+    """Whether more is asked of the content than that it is not empty."""
+    settings = moment.settings
+    asked = ("minimumViews", "minimumValue", "categories")
+    return moment.template.once_per is not None or any(settings.get(name) is not None for name in asked)
+
+
 def subject_of(moment: Moment, content: ContentState) -> ContentState | Purchase:
     """What the moment is about: the content, or what was bought."""
     if moment.template.once_per == "order" and isinstance(content, CartContent):
