@@ -6,7 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import peewee
@@ -64,6 +64,18 @@ def forget_sent(database: peewee.Database, before: int, limit: int = 1000) -> in
     return int(database.execute_sql(statement, (before, limit)).rowcount)
 
 
+class Sent(NamedTuple):
+    """A message that the broker has confirmed."""
+
+    message_id: str
+    routing_key: str
+    partition: int | None
+
+
+OnSent = Callable[[Sequence[Sent], int], None]
+"""Told of messages, each once, in the transaction that marks them as sent; with the instant of the marking (µs)."""
+
+
 class Outbox:
     """Writes messages in the caller's transaction; `on_commit` is called once it has committed."""
 
@@ -92,6 +104,8 @@ class Relay:
 
     `partitions`: names the partitions that this process publishes for, when several share a database; rows without
     a partition go with any. A message that cannot be routed is tried again later and does not hold up the others.
+    `on_sent`: what else is written when messages were sent; if it fails for another reason than the database, they
+    are marked without it, lest they are published for ever.
     """
 
     def __init__(
@@ -100,11 +114,13 @@ class Relay:
         publisher: Publisher,
         clock: Clock,
         partitions: Callable[[], Sequence[int]] | None = None,
+        on_sent: OnSent | None = None,
     ) -> None:
         self._database = database
         self._publisher = publisher
         self._clock = clock
         self._partitions = partitions
+        self._on_sent = on_sent
 
     def run_once(self, limit: int = 500) -> int:
         """Publish up to `limit` messages and mark the confirmed ones; returns how many. Never inside a transaction."""
@@ -114,7 +130,7 @@ class Relay:
                 return 0
             sent, refused = self._publish(rows)
             now = self._clock.now()
-            self._mark("sent_at", now, sent)
+            self._mark_sent(now, sent)
             self._mark("retry_at", now + _RETRY_AFTER, refused)
         return len(sent)
 
@@ -164,6 +180,28 @@ class Relay:
         if failures:
             _log.warning("outbox.not_published", count=len(rows) - len(sent), reasons=dict(failures))
         return sent, refused
+
+    def _mark_sent(self, now: int, ids: list[int]) -> None:
+        if self._on_sent is None or not ids:
+            self._mark("sent_at", now, ids)
+            return
+        try:
+            with self._database.atomic():
+                self._on_sent(self._newly_sent(now, ids), now)
+        except STORE_FAULTS:
+            raise
+        except Exception:
+            _log.exception("outbox.hook_failed")
+            self._mark("sent_at", now, ids)
+
+    def _newly_sent(self, now: int, ids: list[int]) -> list[Sent]:
+        """Mark; those that were not marked before, by another process which published them too."""
+        mark = self._database.param
+        statement = (
+            f"UPDATE outbox SET sent_at = {mark} WHERE sent_at IS NULL AND id IN ({', '.join([mark] * len(ids))})"  # noqa: S608
+            " RETURNING message_id, routing_key, partition"
+        )
+        return [Sent(*row) for row in self._database.execute_sql(statement, [now, *ids]).fetchall()]
 
     def _mark(self, column: str, instant: int, ids: list[int]) -> None:
         if ids:

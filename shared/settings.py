@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 _SECOND = 1_000_000
-_DAY = 86_400 * _SECOND
+_HOUR = 3_600 * _SECOND
+_DAY = 24 * _HOUR
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -95,6 +96,12 @@ class Settings:
     refusals_kept: int = _variable(
         "MOMENTS_REFUSALS_DAYS", "Days for which refused signals are kept for explanations.", default="7"
     )
+    minutes_kept: int = _variable(
+        "MOMENTS_MINUTES_KEPT_HOURS", "Hours, 48 to 168, for which analytics are kept by the minute.", default="48"
+    )
+    streams: int = _variable(
+        "MOMENTS_STREAMS", "Listeners to live analytics at a time; each takes a thread of trigger.", default="16"
+    )
     log_level: str = _variable("MOMENTS_LOG_LEVEL", "debug, info, warning or error.", default="info")
     trigger_name: str = _variable(
         "MOMENTS_TRIGGER_NAME", "Name of this trigger process, different for each.", default="trigger-1"
@@ -149,6 +156,8 @@ class Settings:
             housekeeping=read.number("housekeeping", 1, 86_400) * _SECOND,
             templates=read.folder("templates"),
             refusals_kept=read.number("refusals_kept", 1, 3_650) * _DAY,
+            minutes_kept=read.number("minutes_kept", 48, 168) * _HOUR,
+            streams=read.number("streams", 0, 500),
             log_level=read.choice("log_level", _LEVELS),
             trigger_name=read.text("trigger_name"),
             webhook_allowed_networks=read.networks("webhook_allowed_networks"),

@@ -1,4 +1,4 @@
-"""`moments audit`: does the ledger of every moment balance (DOMAIN §6.11)?"""
+"""`moments audit`: do the ledger and the roll-ups of every moment tell the truth (DOMAIN §6.11, §8)?"""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from shared.store import STORE_FAULTS
 def audit(as_json: bool, data: str | None) -> None:
     """Check that opened = raised + ended + suppressed + pending, for every moment.
 
-    Also that the due index, the processes, the raises and the outbox agree. Reads trigger's database; services may
-    run meanwhile. Exit code 1 when there is a difference.
+    Also that the due index, the processes, the raises, the outbox and the analytics agree. Reads trigger's
+    database; services may run meanwhile. Exit code 1 when there is a difference.
     """
     settings = settings_from(environment(data))
     if settings.trigger_database_url.startswith("sqlite:") and not (settings.data / "trigger.db").exists():
@@ -35,6 +35,6 @@ def audit(as_json: bool, data: str | None) -> None:
     elif differences:
         click.echo("\n".join(str(difference) for difference in differences))
     else:
-        click.echo("The ledgers balance; due index, processes, raises and outbox agree.")
+        click.echo("The ledgers balance; due index, processes, raises, outbox and analytics agree.")
     if differences:
         raise Failed(f"{len(differences)} differences")

@@ -1,13 +1,14 @@
-"""The audit: do ledger, due index, processes, raises and outbox tell the same (DOMAIN §6.11)?"""
+"""The audit: do ledger, due index, processes, raises, outbox and roll-ups tell the same (DOMAIN §6.11)?"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from contracts.templates import templates
 from contracts.times import MINUTE
+from services.trigger.audit_rollups import rollup_differences
+from services.trigger.differing import Difference
 from services.trigger.engine.moment import Moment
 from services.trigger.engine.waits import ready_of
 from services.trigger.engine.walk import STOPPED
@@ -25,21 +26,6 @@ OUTBOX_KEPT = 50 * MINUTE
 """Messages are kept for an hour after they were sent; a margin is left for clock steps."""
 
 _MOST_NAMED = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """Two things that should be the same of a moment and are not."""
-
-    moment: str
-    rule: str
-    expected: int
-    found: int
-    detail: str = ""
-
-    def __str__(self) -> str:
-        about = f" ({self.detail})" if self.detail else ""
-        return f"moment {self.moment}: {self.rule}: {self.expected} expected, {self.found} found{about}"
 
 
 def check(settings: Settings, clock: Clock) -> list[Difference]:
@@ -76,6 +62,7 @@ class _Audit:
         yield from self._outcomes(ledgers)
         yield from self._waits(ledgers)
         yield from self._publication()
+        yield from rollup_differences(self._rows, ledgers, self._now)
 
     def _outcomes(self, ledgers: dict[str, dict[str, int]]) -> Iterator[Difference]:
         """Raised, suppressed and contradicted as counted = as recorded.

@@ -28,6 +28,7 @@ from services.trigger.store.records import (
     move_waits,
     raised_orders,
 )
+from services.trigger.store.rollups import Outcome, feed_outcomes
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import BatchShelf
 from shared.broker import Message
@@ -115,6 +116,7 @@ class _Batch:
         self._moved: list[tuple[int, tuple[bytes, str, int]]] = []
         self._gone: list[tuple[bytes, str, int]] = []
         self._raises: list[RaiseRow] = []
+        self._places: dict[str, int] = {}
         self._messages: dict[str, tuple[int, Message]] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self.raised = 0
@@ -183,13 +185,18 @@ class _Batch:
                 by_partition[place].append(message)
         for place, messages in by_partition.items():
             self._outbox.add(messages, partition=place)
-        add_counts(self._rows, self._counts, partition)
+        feed_outcomes(
+            self._rows,
+            [Outcome(r.moment_id, self._places[r.id], r.id, self._now) for r in self._raises if r.id in inserted],
+        )
+        add_counts(self._rows, self._counts, partition, self._now)
 
     def _note(self, candidate: _Candidate, outcome: Decision, event: bytes, run: int) -> None:
         counter = "raised" if outcome.raised else f"suppressed:{outcome.reason}"
         self._counts[candidate.moment.id, counter] += 1
         self.raised += outcome.raised
         self.suppressed += not outcome.raised
+        self._places[outcome.raise_id] = candidate.row.partition
         self._raises.append(
             RaiseRow(
                 id=outcome.raise_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +17,7 @@ from services.trigger.recoveries import save_recoveries
 from services.trigger.registry import Registry
 from services.trigger.store.cache import Cache
 from services.trigger.store.records import save_effects
+from services.trigger.store.rollups import SIGNALS
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival, BatchShelf
 from shared.broker import Delivery
@@ -77,11 +79,20 @@ def apply_batch(
         effects.after = arrival.entry.sequence - 1
         apply_signal(shelf, arrival.entry, arrival.profile, arrival.membership, registry.book, effects)
         shelf.note_level(arrival)
+    _count_signals(new, registry, effects)
     shelf.save()
     save_effects(rows, effects, shelf.stored, arrivals[0].partition, now)
     if effects.recoveries:
         save_recoveries(rows, outbox, effects.recoveries, shelf.stored, now)
     return Applied(len(new), len(arrivals) - len(new), min(effects.armed.values(), default=None))
+
+
+def _count_signals(new: Sequence[Arrival], registry: Registry, effects: Effects) -> None:
+    """Count, for every running moment of their configuration, the signals of kinds that its template heeds."""
+    kinds = Counter((arrival.signal.configuration, arrival.signal.kind.name) for arrival in new)
+    for (configuration, kind), count in kinds.items():
+        for moment in registry.book.concerned(configuration, kind):
+            effects.count(moment, SIGNALS, count)
 
 
 @lru_cache(1024)

@@ -41,7 +41,7 @@ def save_recoveries(
             counts[place][recovery.moment, f"recovered_value:{currency or NO_CURRENCY}"] += int(amount * _MICRO)
     for place in sorted(messages):
         outbox.add(messages[place], partition=place)
-        add_counts(rows, counts[place], place)
+        add_counts(rows, counts[place], place, now)
 
 
 def value_document(value: Mapping[str | None, Decimal]) -> list[dict[str, Any]]:

@@ -40,6 +40,7 @@ class MomentBook:
     expiry: int
     attribution: int = 7 * DAY
     _cache: dict[tuple[str, str], Rules] = field(default_factory=dict)
+    _concerned: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def rules(self, configuration: str, kind: str) -> Rules:
         """What holds for that kind of process."""
@@ -48,10 +49,22 @@ class MomentBook:
             found = self._cache[configuration, kind] = self._make(configuration, kind)
         return found
 
+    def concerned(self, configuration: str, kind: str) -> tuple[str, ...]:
+        """The ids of the running moments of a configuration whose template heeds a kind of signal."""
+        found = self._concerned.get((configuration, kind))
+        if found is None:
+            found = self._concerned[configuration, kind] = tuple(
+                moment.id
+                for moment in self.moments.values()
+                if moment.running and moment.configuration == configuration and kind in moment.template.effects
+            )
+        return found
+
     def put(self, moment: Moment) -> None:
         """A moment's new state."""
         self.moments[moment.id] = moment
         self._cache.clear()
+        self._concerned.clear()
 
     def _make(self, configuration: str, kind: str) -> Rules:
         templates = tuple(template for template in self.templates.values() if template.process == kind)

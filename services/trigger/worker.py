@@ -23,6 +23,7 @@ from services.trigger.firing import fire
 from services.trigger.following import Follower
 from services.trigger.housekeeping import DUTIES, House, Keeper
 from services.trigger.intake import Applied, Sorted, apply_batch, sort_deliveries
+from services.trigger.lateness import note_sent
 from services.trigger.markers import Markers
 from services.trigger.refusals import RefusalKeeper
 from services.trigger.registry import Registry
@@ -36,7 +37,7 @@ from services.trigger.webhooks.running import Webhooks
 from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, connect_broker
 from shared.clock import Clock, SystemClock
 from shared.logs import set_up_logs
-from shared.outbox import Outbox, Relay, RelayThread
+from shared.outbox import Outbox, Relay, RelayThread, Sent
 from shared.settings import Settings
 from shared.store import STORE_FAULTS, close_database, connected, migrate, open_database
 
@@ -74,7 +75,7 @@ class Worker:
         self._markers = Markers(self._publisher, clock)
         self._epochs: dict[int, int] = {}
         self._credits: dict[int, int] = {}
-        self._relay = RelayThread(Relay(self._database, self._publisher, clock, lambda: list(self._epochs)))
+        self._relay = RelayThread(self._make_relay())
         self._outbox = Outbox(self._database, clock, self._relay.nudge)
         self._follower = Follower(broker, self._publisher, settings.trigger_name)
         self._refusals = RefusalKeeper(broker, Rows(self._database))
@@ -83,6 +84,12 @@ class Worker:
             clock, self._wake, self._sweep, self._keeper.call, keep_every=settings.housekeeping / SECOND
         )
         self._webhooks = Webhooks(settings, clock, broker, self._publisher)
+
+    def _make_relay(self) -> Relay:
+        return Relay(self._database, self._publisher, self._clock, lambda: list(self._epochs), self._note_sent)
+
+    def _note_sent(self, sent: Sequence[Sent], now: int) -> None:
+        note_sent(self._rows, sent, now)
 
     def run(self) -> None:
         """Work until `stop`."""

@@ -11,7 +11,7 @@ import pytest
 
 from shared.broker import BrokerUnavailable, Message, Overloaded, Unroutable
 from shared.clock import ManualClock
-from shared.outbox import Outbox, Relay, RelayThread, outbox_migration
+from shared.outbox import Outbox, Relay, RelayThread, Sent, outbox_migration
 from shared.store import close_database, connected, migrate, open_database
 from tests.support.processes import wait_until
 
@@ -222,3 +222,59 @@ def test_the_relay_outlives_a_broken_database(clock: ManualClock, publisher: Rec
     wait_until(lambda: publisher.ids == ["1"], "the message to be published", timeout=30)
     thread.stop()
     close_database(late)
+
+
+def test_the_hook_is_told_once_of_a_message_that_two_processes_published(
+    database: peewee.Database, clock: ManualClock, publisher: Recorder
+) -> None:
+    told: list[tuple[list[Sent], int]] = []
+    relay = Relay(database, publisher, clock, on_sent=lambda sent, now: told.append((list(sent), now)))
+    write(database, clock, message("a"), message("b"), partition=3)
+    with connected(database):
+        rows = relay._unsent(10)
+
+    def other_process(messages: Sequence[Message]) -> list[Future[None]]:
+        publisher.publish_all = original  # type: ignore[method-assign]
+        with connected(database):
+            database.execute_sql("UPDATE outbox SET sent_at = 7 WHERE message_id = 'a'")
+        return original(messages)
+
+    original = publisher.publish_all
+    publisher.publish_all = other_process  # type: ignore[method-assign]
+    assert relay.run_once() == len(rows) == 2
+
+    assert told == [([Sent("b", "k", 3)], clock.now())]
+    with connected(database):
+        assert database.execute_sql("SELECT sent_at FROM outbox ORDER BY id").fetchall() == [(7,), (clock.now(),)]
+
+
+def test_what_the_hook_writes_stands_or_falls_with_the_mark(
+    database: peewee.Database, clock: ManualClock, publisher: Recorder
+) -> None:
+    def away(sent: Sequence[Sent], now: int) -> None:
+        database.execute_sql("UPDATE outbox SET routing_key = 'written'")
+        raise peewee.OperationalError("away")
+
+    write(database, clock, message("a"))
+    with pytest.raises(peewee.OperationalError):
+        Relay(database, publisher, clock, on_sent=away).run_once()
+
+    assert publisher.ids == ["a"]
+    with connected(database):
+        assert database.execute_sql("SELECT sent_at, routing_key FROM outbox").fetchall() == [(None, "k")]
+
+
+def test_a_broken_hook_does_not_have_messages_published_for_ever(
+    database: peewee.Database, clock: ManualClock, publisher: Recorder
+) -> None:
+    def broken(sent: Sequence[Sent], now: int) -> None:
+        database.execute_sql("UPDATE outbox SET routing_key = 'written'")
+        raise KeyError
+
+    relay = Relay(database, publisher, clock, on_sent=broken)
+    write(database, clock, message("a"))
+
+    assert (relay.run_once(), relay.run_once()) == (1, 0)
+
+    with connected(database):
+        assert database.execute_sql("SELECT sent_at, routing_key FROM outbox").fetchall() == [(clock.now(), "k")]

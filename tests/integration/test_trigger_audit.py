@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from contracts.times import DAY
+from contracts.times import DAY, HOUR, MINUTE
 from services.cli.program import moments
 from services.trigger.audit import OUTBOX_KEPT, check, differences
 from services.trigger.store.reading import snapshot
@@ -19,17 +19,30 @@ from tests.integration.trigger_rig import STACKS, Rig, running_rig, wait_until
 CASES: list[tuple[str, list[str]]] = [
     (
         "UPDATE ledger SET value = value + 1 WHERE moment_id = 'm1' AND counter = 'opened'",
-        ["opened = raised + ended + suppressed + pending"],
+        ["opened = raised + ended + suppressed + pending", "opened by the day = ledger"],
     ),
     (
         "UPDATE ledger SET value = value - 1 WHERE moment_id = 'm1' AND counter = 'raised'",
-        ["opened = raised + ended + suppressed + pending", "raised = rows recorded"],
+        [
+            "opened = raised + ended + suppressed + pending",
+            "raised = rows recorded",
+            "raised by the day = ledger",
+            "raises sent = latenesses counted",
+        ],
     ),
     (
         "UPDATE ledger SET counter = 'suppressed:empty' WHERE counter = 'suppressed:repeat'",
-        ["suppressed:empty = rows recorded", "suppressed:repeat = rows recorded"],
+        [
+            "suppressed:empty = rows recorded",
+            "suppressed:repeat = rows recorded",
+            "suppressed:empty by the day = ledger",
+            "suppressed:repeat by the day = ledger",
+        ],
     ),
-    ("INSERT INTO ledger VALUES ('m1', 0, 'contradicted', 2)", ["contradicted = rows recorded"]),
+    (
+        "INSERT INTO ledger VALUES ('m1', 0, 'contradicted', 2)",
+        ["contradicted = rows recorded", "contradicted by the day = ledger"],
+    ),
     (
         "INSERT INTO contradictions SELECT moment_id, profile_key, 's', 'i', id, 1, 1 FROM raises"
         " WHERE moment_id = 'm1' AND raised",
@@ -59,8 +72,36 @@ CASES: list[tuple[str, list[str]]] = [
     ("DELETE FROM outbox", ["raises without a message"]),
     (
         "UPDATE raises SET raised = NOT raised WHERE reason = 'repeat'",
-        ["raised = rows recorded", "suppressed:repeat = rows recorded", "raises without a message"],
+        [
+            "raised = rows recorded",
+            "suppressed:repeat = rows recorded",
+            "raises without a message",
+            "raised by the minute = rows recorded",
+            "suppressed:repeat by the minute = rows recorded",
+        ],
     ),
+    (
+        f"UPDATE rollups SET value = value + 1 WHERE moment_id = 'm1' AND counter = 'opened' AND span = {MINUTE}",
+        ["opened by the minute = by the hour"],
+    ),
+    (
+        f"UPDATE rollups SET value = value - 1 WHERE moment_id = 'm1' AND counter = 'signals' AND span = {HOUR}",
+        ["signals by the minute = by the hour", "signals by the hour = by the day"],
+    ),
+    (
+        f"UPDATE rollups SET value = value + 1 WHERE moment_id = 'm2' AND counter = 'slid' AND span = {DAY}",
+        ["slid by the hour = by the day", "slid by the day = ledger"],
+    ),
+    (
+        f"UPDATE rollups SET bucket = bucket - {DAY} WHERE moment_id = 'm1' AND counter = 'raised'",
+        ["raised by the minute = rows recorded"],
+    ),
+    (
+        "DELETE FROM rollups WHERE moment_id = 'm1' AND substr(counter, 1, 5) = 'late:'",
+        ["raises sent = latenesses counted"],
+    ),
+    ("UPDATE outbox SET sent_at = NULL", ["raises sent = latenesses counted"]),
+    ("DELETE FROM outcomes WHERE moment_id = 'm1'", ["outcomes missing in the feed"]),
 ]
 """What is done to the tables, and the rules that are then broken."""
 

@@ -258,12 +258,16 @@ class World:
 
     def relay(self) -> None:
         """Publish what lies in the outbox; sometimes the process dies before it is marked as sent."""
-        relay = Relay(self.worker._database, self.broker, self.clock)
+        relay = self.relay_of_all()
         if self.random.random() < 0.1:
             rows = relay._unsent(5)
             relay._publish(rows)
             raise Crash
         relay.run_once(limit=self.random.choice((1, 500)))
+
+    def relay_of_all(self) -> Relay:
+        """The worker's relay, for every partition."""
+        return Relay(self.worker._database, self.broker, self.clock, on_sent=self.worker._note_sent)
 
     def run_out(self) -> None:
         """No more faults: everything is read, comes due and is published."""
@@ -278,4 +282,4 @@ class World:
             self.worker._send_markers()
         self.worker._database.close()
         self.worker._database.connect()
-        Relay(self.worker._database, self.broker, self.clock).run_once()
+        self.relay_of_all().run_once()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.trigger.store.backtest_tables import BACKTEST_MIGRATION
 from services.trigger.store.forgetting import HOUSEKEEPING_MIGRATION
 from services.trigger.store.refused import REFUSED_MIGRATION
+from services.trigger.store.rollups import ROLLUPS
 from services.trigger.webhooks.tables import webhooks_migration
 from shared.outbox import outbox_migration
 from shared.store import Dialect, Migration
@@ -128,4 +129,5 @@ MIGRATIONS = (
     ),
     REFUSED_MIGRATION,
     webhooks_migration(6),
+    ROLLUPS,
 )

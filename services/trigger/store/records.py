@@ -17,6 +17,7 @@ from services.trigger.engine.effects import Contradiction, Effects, ProcessKey, 
 from services.trigger.engine.walk import STOPPED
 from services.trigger.store.cache import Stored
 from services.trigger.store.keys import profile_key
+from services.trigger.store.rollups import SIGNALS, Outcome, add_rollups, by_partition, feed_outcomes
 from services.trigger.store.rows import Rows
 
 _WAIT_COLUMNS = {"process_key": "bytea", "moment_id": "text", "number": "int4", "partition": "int4", "due_at": "int8"}
@@ -145,7 +146,7 @@ def save_effects(
 ) -> None:
     """Write index entries, counters, contradictions and what was stopped. `stored`: the process of a key.
 
-    `partition`: under which the counters are added; any owned one serves.
+    `partition`: under which the counters are added; any owned one serves. `now`: the clock in this transaction.
     """
     gone = [key for key in effects.disarmed if key not in effects.armed]
     rows.execute_many("DELETE FROM waits WHERE process_key = ? AND moment_id = ? AND number = ?", gone)
@@ -156,8 +157,21 @@ def save_effects(
     counts = Counter(effects.counts)
     for contradiction in effects.contradictions:
         counts[contradiction.moment, "contradicted"] += _record_contradiction(rows, contradiction)
-    add_counts(rows, counts, partition)
-    insert_raises(rows, [_stop_row(stopped, stored(stopped.key[0]), now) for stopped in effects.stopped])
+    add_counts(rows, counts, partition, now)
+    _record_stopped(rows, effects.stopped, stored, now)
+
+
+def _record_stopped(rows: Rows, found: Sequence[Stopped], stored: Callable[[ProcessKey], Stored], now: int) -> None:
+    stops = [_stop_row(stopped, stored(stopped.key[0]), now) for stopped in found]
+    inserted = insert_raises(rows, stops)
+    feed_outcomes(
+        rows,
+        [
+            Outcome(stop.moment_id, stored(stop.process_key).partition, stop.id, now)
+            for stop in stops
+            if stop.id in inserted
+        ],
+    )
 
 
 def _stop_row(stopped: Stopped, stored: Stored, now: int) -> RaiseRow:
@@ -189,15 +203,20 @@ def _record_contradiction(rows: Rows, found: Contradiction) -> int:
     return len(rows.insert_new("contradictions", _CONTRADICTION_COLUMNS, [row], "moment_id", ""))
 
 
-def add_counts(rows: Rows, counts: Mapping[tuple[str, str], int], partition: int) -> None:
-    """Add to the ledger: (moment, counter) → n."""
-    values = sorted((moment, partition, counter, value) for (moment, counter), value in counts.items() if value)
+def add_counts(rows: Rows, counts: Mapping[tuple[str, str], int], partition: int, now: int) -> None:
+    """Add to the ledger and to the roll-ups of `now`: (moment, counter) → n."""
+    values = sorted(
+        (moment, partition, counter, value)
+        for (moment, counter), value in counts.items()
+        if value and counter != SIGNALS
+    )
     rows.insert(
         "ledger",
         _LEDGER_COLUMNS,
         values,
         "(moment_id, partition, counter) DO UPDATE SET value = ledger.value + excluded.value",
     )
+    add_rollups(rows, by_partition(counts, partition), now)
 
 
 def due_waits(rows: Rows, partition: int, until: int, limit: int) -> list[DueWait]:
@@ -300,6 +319,12 @@ def raised_orders(rows: Rows, moment_id: str, profiles: Iterable[bytes]) -> dict
     for key, orders in rows.select_in(sql, profiles, "bytea", more=(moment_id,)):
         found.setdefault(bytes(key), set()).update(json.loads(orders))
     return found
+
+
+def raised_dues(rows: Rows, ids: Iterable[str]) -> list[tuple[str, str, int]]:
+    """Id, moment and due of those of the ids that are raises."""
+    sql = "SELECT id, moment_id, due_at FROM raises WHERE id IN {values} AND raised"
+    return list(rows.select_in(sql, ids, "text"))
 
 
 def recent_signals(rows: Rows, since: int, margin: int) -> set[bytes]:
