@@ -153,6 +153,77 @@ def encode_recovered_event(
     )
 
 
+PROFILE_NAMESPACE = UUID("1d2a6c64-6b1e-5c53-9d0f-6f2f0a6c8f11")
+"""The constant namespace of the ids of `audience.profile` events."""
+
+
+def profile_event_id_of(configuration: str, id_type: str, profile: str, version: int) -> str:
+    """UUIDv5 of the namespace and the compact JSON array of configuration, idType, profile and version."""
+    return str(uuid5(PROFILE_NAMESPACE, msgspec.json.encode((configuration, id_type, profile, version)).decode()))
+
+
+def audience_profile_data(
+    *,
+    configuration: tuple[str, ConfigurationState | None],
+    profile: tuple[str, str],
+    version: int,
+    times: tuple[int, int],
+    last_signal: tuple[str, str, str, str | None],
+    attributes: dict[str, Any],
+    last_moment: tuple[str, str, str, str, int] | None,
+    counts: tuple[int, int],
+) -> AudienceProfileData:
+    """What is told of an audience's profile.
+
+    `configuration`: its id and its state when known. `profile`: idType, id. `times`: first and last seen, µs.
+    `last_signal`: type, source, id, site of the latest one. `last_moment`: id, name, type, raise id and raised at (µs)
+    of the latest raise. `counts`: signals, raises.
+    """
+    identity, state = configuration
+    audience = state.audience if state is not None else None
+    type_, source, signal_id, site = last_signal
+    last_seen = to_rfc3339(times[1])
+    return AudienceProfileData(
+        audience={"id": audience.id, "name": audience.name} if audience is not None else None,
+        audience_configuration={"id": identity, "name": state.name if state is not None else ""},
+        profile={"idType": profile[0], "id": profile[1]},
+        version=version,
+        first_seen_at=to_rfc3339(times[0]),
+        last_seen_at=last_seen,
+        last_signal={"type": type_, "source": source, "id": signal_id, "time": last_seen, "site": site},
+        attributes=attributes,
+        last_moment=None if last_moment is None else _last_moment(*last_moment),
+        counts={"signals": counts[0], "raises": counts[1]},
+    )
+
+
+def _last_moment(moment_id: str, name: str, moment_type: str, raise_id: str, raised_at: int) -> dict[str, str]:
+    return {
+        "id": moment_id,
+        "name": name,
+        "type": moment_type,
+        "raiseId": raise_id,
+        "raisedAt": to_rfc3339(raised_at),
+    }
+
+
+def encode_profile_event(data: AudienceProfileData, time: int) -> tuple[str, bytes]:
+    """The id and the bytes of an `audience.profile` event. `time`: of the change, µs."""
+    profile = data.profile
+    event_id = profile_event_id_of(data.audience_configuration["id"], profile["idType"], profile["id"], data.version)
+    event = AudienceProfileEvent(
+        specversion="1.0",
+        id=event_id,
+        source=EVENT_SOURCE,
+        type=AUDIENCE_PROFILE,
+        time=to_rfc3339(time),
+        datacontenttype="application/json",
+        dataschema=PROFILE_SCHEMA,
+        data=data,
+    )
+    return event_id, _encoder.encode(event)
+
+
 def moment_routing_key(moment_type: str) -> str:
     """`moment.cart_abandon`."""
     return f"moment.{moment_type}"

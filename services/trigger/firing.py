@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 from contracts.events import encode_moment_event, moment_routing_key
 from contracts.topology import JOURNEYS
+from services.trigger.audience import Audience, RaisedFor
+from services.trigger.engine.application import ProfileId
 from services.trigger.engine.decide import Decision, NotReady, decide, record
 from services.trigger.engine.filters import Past
 from services.trigger.engine.moment import Moment
+from services.trigger.engine.profile import LastMoment
 from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import due_of
 from services.trigger.registry import Registry
@@ -81,6 +84,7 @@ def fire(
         batch.decide(shelf, candidate, min(credits[candidate.row.partition], now))
     shelf.save()
     batch.write(candidates[0].row.partition if candidates else 0)
+    batch.tell_audience(cache if cache is not None else Cache())
     return Fired(batch.raised, batch.suppressed, more=len(found) >= CHUNK)
 
 
@@ -118,6 +122,7 @@ class _Batch:
         self._raises: list[RaiseRow] = []
         self._places: dict[str, int] = {}
         self._messages: dict[str, tuple[int, Message]] = {}
+        self._profiles: dict[str, RaisedFor] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self.raised = 0
         self.suppressed = 0
@@ -172,6 +177,7 @@ class _Batch:
                 message_id=outcome.raise_id,
             )
             self._messages[outcome.raise_id] = (candidate.row.partition, message)
+            self._profiles[outcome.raise_id] = self._raised_for(candidate, outcome)
         self._note(candidate, outcome, event, track.run)
 
     def write(self, partition: int) -> None:
@@ -180,6 +186,7 @@ class _Batch:
         delete_waits(self._rows, self._gone)
         inserted = insert_raises(self._rows, self._raises)
         by_partition: dict[int, list[Message]] = defaultdict(list)
+        self._profiles = {key: each for key, each in self._profiles.items() if key in inserted}
         for key, (place, message) in self._messages.items():
             if key in inserted:
                 by_partition[place].append(message)
@@ -190,6 +197,20 @@ class _Batch:
             [Outcome(r.moment_id, self._places[r.id], r.id, self._now) for r in self._raises if r.id in inserted],
         )
         add_counts(self._rows, self._counts, partition, self._now)
+
+    def tell_audience(self, cache: Cache) -> None:
+        """After `write`: let the profiles know of what was raised for them."""
+        audience = Audience(self._rows, self._outbox, self._registry.configurations, cache)
+        audience.take_raises(self._profiles.values(), self._now)
+
+    def _raised_for(self, candidate: _Candidate, outcome: Decision) -> RaisedFor:
+        stored, moment = candidate.stored, candidate.moment
+        return RaisedFor(
+            stored.profile_key,
+            ProfileId(*stored.identity[:3]),
+            stored.partition,
+            LastMoment(self._now, outcome.raise_id, moment.id, moment.name, moment.template.type),
+        )
 
     def _note(self, candidate: _Candidate, outcome: Decision, event: bytes, run: int) -> None:
         counter = "raised" if outcome.raised else f"suppressed:{outcome.reason}"

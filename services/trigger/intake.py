@@ -10,6 +10,7 @@ from functools import lru_cache
 from contracts.signals import UnreadableSignal, decode_signal
 from contracts.topology import partition_of
 from contracts.wire import MARKER_ID_PREFIX, Marker, UnreadableMessage, decode_marker
+from services.trigger.audience import Audience
 from services.trigger.engine.application import apply_signal, profile_of
 from services.trigger.engine.effects import Effects
 from services.trigger.engine.membership import membership_of
@@ -70,6 +71,7 @@ def apply_batch(
     """Apply signals inside the caller's transaction. `now`: the worker's clock, µs."""
     if not arrivals:
         return Applied(0, 0, None)
+    cache = cache if cache is not None else Cache()
     shelf = BatchShelf(rows, cache)
     effects = Effects()
     new = shelf.log(arrivals)
@@ -84,6 +86,7 @@ def apply_batch(
     save_effects(rows, effects, shelf.stored, arrivals[0].partition, now)
     if effects.recoveries:
         save_recoveries(rows, outbox, effects.recoveries, shelf.stored, now)
+    Audience(rows, outbox, registry.configurations, cache).take_signals(new)
     return Applied(len(new), len(arrivals) - len(new), min(effects.armed.values(), default=None))
 
 

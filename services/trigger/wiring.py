@@ -11,6 +11,8 @@ from prometheus_client import REGISTRY
 from contracts.templates import templates, use_templates
 from contracts.times import SECOND
 from services.trigger.api import backtest_views
+from services.trigger.api.audience_readings import AudienceReadings
+from services.trigger.api.audiences import AUDIENCES, audiences
 from services.trigger.api.backtests import Backtests
 from services.trigger.api.readings import Readings
 from services.trigger.api.views import EXTENSION, blueprint
@@ -51,10 +53,11 @@ class Trigger:
             settings,
             title="Moments: trigger",
             description="What became of the waits of moments. Lists are paged by `cursor`.",
-            blueprints=(blueprint, backtest_views.blueprint, webhooks),
+            blueprints=(blueprint, audiences, backtest_views.blueprint, webhooks),
             checks={"database": self._check_database, "worker": self._check_worker},
         )
         self.app.extensions[EXTENSION] = Readings(self._rows, templates())
+        self.app.extensions[AUDIENCES] = AudienceReadings(self._rows)
         guard = guard_of(settings)
         self.app.extensions[WEBHOOKS] = Subscriptions(self._rows, guard, sender_of(settings, guard), clock)
         self._runner = Runner(self._rows, settings, clock)

@@ -6,7 +6,7 @@ from typing import Any
 
 import marshmallow as ma
 
-from contracts.times import to_rfc3339
+from contracts.times import from_rfc3339, to_rfc3339
 from services.trigger.api.cursors import Cursor, Number, Word
 
 _MOST = 500
@@ -17,6 +17,12 @@ class Instant(ma.fields.String):
 
     def _serialize(self, value: Any, *_context: Any, **_options: Any) -> str | None:
         return None if value is None else to_rfc3339(value)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Any:
+        try:
+            return from_rfc3339(super()._deserialize(value, attr, data, **options))
+        except (ValueError, OverflowError) as error:
+            raise ma.ValidationError("Write a date-time with a zone, as 2026-11-23T10:15:30Z.") from error
 
 
 def instant(about: str, data_key: str | None = None, **options: Any) -> Instant:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from services.trigger.engine.decide import ProcessId
 from services.trigger.engine.effects import ProcessKey
+from services.trigger.engine.profile import ProfileState
 from services.trigger.engine.state import Process
 
 MOST_PROFILES = 20_000
@@ -41,6 +42,7 @@ class Cache:
         self._most = most
         self.stored: dict[ProcessKey, Stored] = {}
         self.owners: dict[bytes, Owned] = {}
+        self.profiles: dict[bytes, ProfileState] = {}
 
     def keep(self, key: ProcessKey, stored: Stored) -> None:
         """A process came to hand."""
@@ -63,7 +65,21 @@ class Cache:
                     for key in keys:
                         del self.stored[key]
 
+    def trim_profiles(self) -> None:
+        """The same for what is known of the profiles themselves."""
+        surplus = len(self.profiles) - self._most
+        if surplus > 0:
+            for profile in list(self.profiles)[: surplus + self._most // 10]:
+                del self.profiles[profile]
+
+    def forget_process(self, key: ProcessKey) -> None:
+        """A process was deleted."""
+        stored = self.stored.pop(key, None)
+        if stored is not None:
+            self.owned(stored.profile_key).keys[stored.identity.kind].remove(key)
+
     def clear(self) -> None:
         """Forget everything."""
+        self.profiles.clear()
         self.stored.clear()
         self.owners.clear()

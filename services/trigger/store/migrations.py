@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.trigger.store.backtest_tables import BACKTEST_MIGRATION
 from services.trigger.store.forgetting import HOUSEKEEPING_MIGRATION
+from services.trigger.store.profiles import PROFILES_MIGRATION
 from services.trigger.store.refused import REFUSED_MIGRATION
 from services.trigger.store.rollups import ROLLUPS
 from services.trigger.webhooks.tables import webhooks_migration
@@ -120,6 +121,7 @@ MIGRATIONS = (
         name="orders and recoveries",
         statements={name: _recovery_statements(name) for name in ("sqlite", "postgresql")},
     ),
+    PROFILES_MIGRATION,
     HOUSEKEEPING_MIGRATION,
     BACKTEST_MIGRATION,
     Migration(
