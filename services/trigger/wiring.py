@@ -56,7 +56,7 @@ class Trigger:
             blueprints=(blueprint, audiences, backtest_views.blueprint, webhooks),
             checks={"database": self._check_database, "worker": self._check_worker},
         )
-        self.app.extensions[EXTENSION] = Readings(self._rows, templates())
+        self.app.extensions[EXTENSION] = Readings(self._rows, templates(), clock)
         self.app.extensions[AUDIENCES] = AudienceReadings(self._rows)
         guard = guard_of(settings)
         self.app.extensions[WEBHOOKS] = Subscriptions(self._rows, guard, sender_of(settings, guard), clock)

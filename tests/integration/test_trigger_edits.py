@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,13 +10,10 @@ from contracts.times import DAY, HOUR, MINUTE, SECOND
 from services.trigger import changes
 from tests.support.desk import Desk, Killed
 
-DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
 
-
-@pytest.fixture(params=DATABASES)
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
-    postgresql = request.param == "postgresql"
-    made = Desk(request.getfixturevalue("postgres_url") if postgresql else f"sqlite:///{tmp_path}/trigger.db")
+@pytest.fixture
+def desk(database_url: str) -> Iterator[Desk]:
+    made = Desk(database_url)
     yield made
     assert made.differences() == []
     made.close()

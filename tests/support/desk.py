@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from contracts.moments import MomentState, SettingsVersion
+from contracts.moments import MomentState, SettingsVersion, Status
 from contracts.signals import Item, ProfileReference, Reference, Signal, SignalData, decode_signal, encode_signal
+from contracts.templates import templates
 from contracts.times import DAY, to_datetime
 from services.trigger.audit import differences
 from services.trigger.changes import Changes
@@ -17,10 +18,12 @@ from services.trigger.engine.application import profile_of
 from services.trigger.engine.membership import membership_of
 from services.trigger.firing import fire
 from services.trigger.intake import apply_batch
+from services.trigger.preview import MOST, Preview, preview
 from services.trigger.registry import Registry
 from services.trigger.store import records
 from services.trigger.store.cache import Cache
 from services.trigger.store.migrations import MIGRATIONS
+from services.trigger.store.reading import moment_state, snapshot
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from shared.clock import ManualClock
@@ -166,6 +169,17 @@ class Desk:
                 arrivals = [_arrival(signal) for signal in signals[start : start + 2000]]
                 with self.transaction() as rows:
                     apply_batch(rows, Outbox(self.database, self.clock), arrivals, self.registry, self.now, self.cache)
+
+    def preview(
+        self, settings: dict[str, Any] | None = None, *, status: Status | None = None, most: int = MOST
+    ) -> Preview:
+        """What a change would do; null clears a setting."""
+        merged = {**self.state.settings, **(settings or {})}
+        wanted = {name: value for name, value in merged.items() if value is not None} if settings else None
+        with connected(self.database), snapshot(self.database) as rows:
+            state = moment_state(rows, self.state.id)
+            assert state is not None
+            return preview(rows, state, templates()[state.type], self.now, settings=wanted, status=status, most=most)
 
     def fire(self) -> int:
         """Decide everything that is ready; how many were raised."""

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
 
-from contracts.moments import MomentState
-from contracts.templates import Template
+from contracts.moments import MomentState, Status
+from contracts.templates import Template, validate_settings
 from services.trigger.api.cursors import cursor_text
 from services.trigger.engine.moment import Moment, compile_moment
 from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import due_of
+from services.trigger.preview import preview
 from services.trigger.store import reading
 from services.trigger.store.reading import ContradictionRow, PendingWait
 from services.trigger.store.records import RaiseRow
 from services.trigger.store.rows import Rows
-from shared.http import NotFound
+from shared.clock import Clock
+from shared.http import NotFound, Unprocessable
+from shared.problems import Fault
 from shared.store import connected
 
 _OUTCOMES = {"raised": True, "suppressed": False, "all": None}
@@ -31,8 +35,9 @@ class UnknownMoment(NotFound):
 class Readings:
     """Reads for one request at a time per thread. An unknown moment raises UnknownMoment."""
 
-    def __init__(self, rows: Rows, templates: dict[str, Template]) -> None:
+    def __init__(self, rows: Rows, templates: dict[str, Template], clock: Clock) -> None:
         self._rows = rows
+        self._clock = clock
         self._templates = templates
 
     def events(self, moment_id: str, outcome: str, cursor: tuple[int, str] | None, limit: int) -> dict[str, Any]:
@@ -63,10 +68,29 @@ class Readings:
         last = [(row.received_at, row.profile_key, row.source, row.signal_id) for row in found]
         return _page([_contradiction(row) for row in found], last, limit)
 
-    @contextmanager
-    def _moment(self, moment_id: str) -> Iterator[tuple[Rows, MomentState]]:
+    def preview(
+        self, moment_id: str, settings: dict[str, Any] | None = None, status: Status | None = None
+    ) -> dict[str, Any]:
+        """What a change of settings (merged one by one) or status would do to the pending waits."""
+        self._check_known(moment_id)
+        with connected(self._rows.database), reading.snapshot(self._rows.database) as rows:
+            state = reading.moment_state(rows, moment_id)
+            template = self._templates.get(state.type) if state is not None else None
+            if state is None or template is None:
+                raise UnknownMoment
+            merged = _merged(template, state.settings, settings) if settings else None
+            found = preview(rows, state, template, self._clock.now(), settings=merged, status=status)
+        expected = {"before": found.raises_before, "after": found.raises_after}
+        return {**asdict(found), "raises_in_next_hour": expected}
+
+    @staticmethod
+    def _check_known(moment_id: str) -> None:
         if "\0" in moment_id:  # PostgreSQL does not take it
             raise UnknownMoment
+
+    @contextmanager
+    def _moment(self, moment_id: str) -> Iterator[tuple[Rows, MomentState]]:
+        self._check_known(moment_id)
         with connected(self._rows.database):
             state = reading.moment_state(self._rows, moment_id)
             if state is None:
@@ -76,6 +100,15 @@ class Readings:
     def _compiled(self, state: MomentState) -> Moment | None:
         template = self._templates.get(state.type)
         return compile_moment(state, template) if template is not None and state.history else None
+
+
+def _merged(template: Template, former: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The settings with a change merged in, in normal form; raises Unprocessable."""
+    normal, faults = validate_settings(template, {**former, **given})
+    if faults:
+        found = [Fault(f"/settings{fault.pointer}", fault.reason) for fault in faults]
+        raise Unprocessable("The settings are not right.", faults=found)
+    return normal
 
 
 def ledger_document(counters: dict[str, int]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import marshmallow as ma
 
+from contracts.moments import STATUSES
 from contracts.times import from_rfc3339, to_rfc3339
 from services.trigger.api.cursors import Cursor, Number, Word
 
@@ -157,6 +158,42 @@ class WaitPageSchema(ma.Schema):
 
     items = ma.fields.List(ma.fields.Nested(WaitSchema), required=True)
     next = next_page()
+
+
+class PreviewQuerySchema(ma.Schema):
+    """A change of a moment that is thought of; null clears a setting."""
+
+    settings = ma.fields.Dict(keys=ma.fields.String(), metadata={"description": "The settings that change."})
+    status = ma.fields.String(validate=ma.validate.OneOf(STATUSES))
+
+
+class RaisesExpectedSchema(ma.Schema):
+    """Raises expected within an hour if no signal comes, by what is known now."""
+
+    before = _counter("Without the change.")
+    after = _counter("With the change.")
+
+
+class PreviewSchema(ma.Schema):
+    """What a change would do to the pending waits. Nothing is saved."""
+
+    as_of = _instant("The instant at which the change is thought to be made.", "asOf")
+    pending = _counter("Waits that are pending.")
+    moved = _counter("Waits whose due changes.")
+    earlier = _counter("Of the moved ones those that come due earlier.")
+    later = _counter("Of the moved ones those that come due later.")
+    due_at_once = ma.fields.Integer(
+        required=True,
+        data_key="dueAtOnce",
+        metadata={"description": "Waits that the change makes due; their raises are spread evenly over a minute."},
+    )
+    spread_until = _instant("The end of that minute.", "spreadUntil", allow_none=True)
+    suppressed = _counter("Waits that a stop suppresses.")
+    raises_in_next_hour = ma.fields.Nested(RaisesExpectedSchema, required=True, data_key="raisesInNextHour")
+    exact = ma.fields.Boolean(
+        required=True,
+        metadata={"description": "Whether every wait was looked at; of very many a sample is, and scaled up."},
+    )
 
 
 class ContradictionSchema(ma.Schema):

@@ -13,10 +13,12 @@ from services.trigger.api.schemas import (
     EventPageSchema,
     EventsQuerySchema,
     LedgerSchema,
+    PreviewQuerySchema,
+    PreviewSchema,
     WaitPageSchema,
     WaitsQuerySchema,
 )
-from shared.http import Blueprint
+from shared.http import Blueprint, Unprocessable
 
 EXTENSION = "moments-trigger"
 
@@ -62,3 +64,12 @@ def waits(query: dict[str, Any], moment_id: str) -> Any:
 def contradictions(query: dict[str, Any], moment_id: str) -> Any:
     """List the signals that came too late to prevent a raise."""
     return _readings().contradictions(moment_id, **query)
+
+
+@blueprint.route("/<moment_id>/preview", methods=["POST"])
+@blueprint.arguments(PreviewQuerySchema)
+@blueprint.response(200, PreviewSchema)
+@blueprint.refuses(UnknownMoment, Unprocessable)
+def preview(change: dict[str, Any], moment_id: str) -> Any:
+    """Tell what a change would do to the pending waits; nothing is saved."""
+    return _readings().preview(moment_id, **change)

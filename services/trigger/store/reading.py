@@ -12,7 +12,7 @@ from contracts.moments import MomentState
 from contracts.wire import decode_moment_state
 from services.trigger.engine.decide import ProcessId
 from services.trigger.engine.state import Process, decode_process
-from services.trigger.store.records import RAISE_COLUMNS, RaiseRow, raise_of
+from services.trigger.store.records import RAISE_COLUMNS, DueWait, RaiseRow, raise_of
 from services.trigger.store.rows import Rows
 
 _CHUNK = 500
@@ -108,6 +108,22 @@ def waits_page(rows: Rows, moment_id: str, after: tuple[int, bytes, int] | None,
         )
         for row in found
     ]
+
+
+def sampled_waits(rows: Rows, moment_id: str, most: int) -> tuple[int, list[DueWait]]:
+    """How many waits of a moment are pending, and so many of them in the order of their processes' keys.
+
+    Keys are hashes: the first ones are a fair sample.
+    """
+    found = rows.execute(
+        "SELECT process_key, number, partition, due_at FROM waits WHERE moment_id = ?"
+        " ORDER BY process_key, number LIMIT ?",
+        (moment_id, most),
+    )
+    total = len(found)
+    if total == most:
+        total = int(rows.execute("SELECT count(*) FROM waits WHERE moment_id = ?", (moment_id,))[0][0])
+    return total, [DueWait((bytes(key), moment_id, number), partition, due) for key, number, partition, due in found]
 
 
 def contradictions_page(

@@ -231,10 +231,16 @@ def due_waits(rows: Rows, partition: int, until: int, limit: int) -> list[DueWai
 
 def move_waits(rows: Rows, moved: Sequence[tuple[int, WaitKey]]) -> None:
     """Set the index entries of waits: (due, wait)."""
-    rows.execute_many(
-        "UPDATE waits SET due_at = ? WHERE process_key = ? AND moment_id = ? AND number = ?",
-        [(due, *key) for due, key in moved],
-    )
+    values = [(due, *key) for due, key in moved]
+    if not rows.postgresql:
+        rows.execute_many("UPDATE waits SET due_at = ? WHERE process_key = ? AND moment_id = ? AND number = ?", values)
+    elif values:
+        rows.execute(
+            "UPDATE waits SET due_at = moved.due"
+            " FROM unnest(?::int8[], ?::bytea[], ?::text[], ?::int4[]) AS moved (due, process, moment, place)"
+            " WHERE process_key = moved.process AND moment_id = moved.moment AND number = moved.place",
+            [list(column) for column in zip(*values, strict=True)],
+        )
 
 
 def delete_waits(rows: Rows, keys: Iterable[WaitKey]) -> None:
