@@ -63,6 +63,10 @@ class Settings:
     port_base: int = _variable(
         "MOMENTS_PORT_BASE", "Port of config; ingestion and trigger take the next two.", default="8081"
     )
+    given_trigger_url: str = _variable(
+        "MOMENTS_TRIGGER_URL",
+        "Where config reaches trigger's REST API, for previews; else `MOMENTS_HOST` and trigger's port.",
+    )
     ingestion_workers: int = _variable("MOMENTS_INGESTION_WORKERS", "Processes of ingestion.", default="2")
     partitions: int = _variable("MOMENTS_PARTITIONS", "Partitions of the signals; fixed at install.", default="16")
     expiry: int = _variable(
@@ -145,6 +149,7 @@ class Settings:
             given_secret_pepper=read.secret("given_secret_pepper"),
             host=read.text("host"),
             port_base=read.number("port_base", 1, 65_533),
+            given_trigger_url=read.url("given_trigger_url"),
             ingestion_workers=read.number("ingestion_workers", 1, 64),
             partitions=read.number("partitions", 1, 256),
             expiry=read.number("expiry", 1, 90 * 86_400) * _SECOND,
@@ -174,6 +179,13 @@ class Settings:
     def admin_token(self) -> str:
         """The bearer token; made and kept in the data folder when none is given."""
         return self.given_admin_token or kept_secret(self.data / "admin-token", lambda: secrets.token_urlsafe(32))
+
+    @property
+    def trigger_url(self) -> str:
+        """Where trigger's REST API is reached; an address that means every interface is this machine's."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - it is compared
+        name = f"[{host}]" if ":" in host else host
+        return self.given_trigger_url or f"http://{name}:{self.port_base + 2}"
 
     @property
     def secret_pepper(self) -> bytes:
@@ -241,6 +253,12 @@ class _Reader:
             except ValueError as error:
                 raise InvalidSetting(_METADATA[name]["variable"], f"{text!r} is no network: {error}") from error
         return tuple(found)
+
+    def url(self, name: str) -> str:
+        text = self.text(name)
+        if text and not text.startswith(("http://", "https://")):
+            raise InvalidSetting(_METADATA[name]["variable"], "use http://host:port or https://host")
+        return text
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         text = self.text(name).lower()

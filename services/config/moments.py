@@ -85,8 +85,6 @@ class Moments:
         try:
             with self._store.transaction():
                 former = self._known(moment_id, expected)
-                if former.status not in EDITABLE:
-                    raise ArchivedFixed("Change its status to draft first.")
                 return self._write("change", former, self._merged(former, changes))
         except ReferenceBroken as error:
             raise _no_configuration(str(changes.get("audience_configuration_id"))) from error
@@ -95,10 +93,17 @@ class Moments:
         """Start, stop, archive or reopen it; raises NotFound, VersionConflict, StatusRefused, CannotRun."""
         with self._store.transaction():
             former = self._known(moment_id, expected)
-            allowed = TRANSITIONS[former.status]
-            if status not in allowed:
-                raise StatusRefused(f"From {former.status} it can change to {' or '.join(allowed)}, not to {status}.")
             return self._write(f"set {status}", former, self._with_status(former, status))
+
+    def foreseen(
+        self, moment_id: str, changes: dict[str, Any], status: Status | None, expected: Expected
+    ) -> tuple[Moment, Moment]:
+        """The moment as it is, and as changes and a status would make it; refuses what they would, writes nothing."""
+        with self._store.reading():
+            former = self._known(moment_id)
+            expected.check(former)
+            wanted = self._merged(former, changes) if changes else former
+            return former, wanted if status is None else self._with_status(wanted, status)
 
     def delete(self, moment_id: str, expected: Expected = ANY_VERSION) -> None:
         """Delete a draft or archived one; raises NotFound, VersionConflict, NotDeletable."""
@@ -134,6 +139,8 @@ class Moments:
 
     def _merged(self, former: Moment, changes: dict[str, Any]) -> Moment:
         """The moment with changes; settings are checked when they or the link change."""
+        if former.status not in EDITABLE:
+            raise ArchivedFixed("Change its status to draft first.")
         fields: dict[str, Any] = {name: changes[name] for name in ("name", "description") if name in changes}
         link = str(changes["audience_configuration_id"]) if "audience_configuration_id" in changes else None
         if link is not None and link != former.configuration_id:
@@ -148,6 +155,9 @@ class Moments:
         return replace(former, **fields)
 
     def _with_status(self, former: Moment, status: Status) -> Moment:
+        allowed = TRANSITIONS[former.status]
+        if status not in allowed:
+            raise StatusRefused(f"From {former.status} it can change to {' or '.join(allowed)}, not to {status}.")
         now = self._clock.now()
         if status == "running":
             self._check_runnable(former)

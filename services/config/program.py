@@ -10,6 +10,7 @@ from flask import current_app
 from services.config.audit import Audit
 from services.config.configurations import Configurations
 from services.config.moments import Moments
+from services.config.previews import Previews
 
 EXTENSION = "moments-config"
 
@@ -21,6 +22,7 @@ class Program:
     configurations: Configurations
     moments: Moments
     audit: Audit
+    previews: Previews
 
 
 def program() -> Program:

@@ -16,9 +16,11 @@ from services.config.audit import Audit
 from services.config.configurations import Configurations
 from services.config.keys import KeyMaker
 from services.config.moments import Moments
+from services.config.previews import Previews
 from services.config.program import EXTENSION, Program
 from services.config.publication import Publication, SnapshotAnswerer
 from services.config.store import ConfigStore, open_config_database
+from services.config.triggering import TriggerClient
 from services.config.views import BLUEPRINTS
 from shared.broker import connect_broker
 from shared.clock import Clock, SystemClock
@@ -50,10 +52,12 @@ class Config:
         publication = Publication(self.store, outbox, clock, retention)
         self._snapshots = SnapshotAnswerer(self._broker, self._publisher, topology, publication)
         audit = Audit(self.store)
+        moments = Moments(self.store, publication, audit, clock)
         self.program = Program(
             Configurations(self.store, publication, audit, KeyMaker(settings.secret_pepper), clock),
-            Moments(self.store, publication, audit, clock),
+            moments,
             audit,
+            Previews(moments, TriggerClient(settings.trigger_url), clock),
         )
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self.app = create_service(

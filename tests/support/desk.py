@@ -144,13 +144,14 @@ class Desk:
         received: int | None = None,
         items: Sequence[Item] = (Item(product_id="p", price=2.5, currency="EUR", category="mugs"),),
         cart: str = "k",
+        configuration: str = "c1",
     ) -> Signal:
         """A signal, as of now."""
         received = self.now if received is None else received
         self._names += 1
         data = SignalData(
             signal=kind,
-            audience_configuration=Reference("c1", "Shop"),
+            audience_configuration=Reference(configuration, "Shop"),
             audience=Reference("a", "A"),
             profile=ProfileReference("email", profile),
             received_at=to_datetime(received),

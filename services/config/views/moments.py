@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from flask import request
 from flask.views import MethodView
 
 from services.config.errors import ArchivedFixed, CannotRun, LinkFixed, NotDeletable, StatusRefused
+from services.config.preview_schemas import MomentPreviewSchema, MomentThoughtSchema
 from services.config.program import program
 from services.config.schemas import (
     MomentChangeSchema,
@@ -17,8 +19,9 @@ from services.config.schemas import (
     NewMomentSchema,
     StatusChangeSchema,
 )
+from services.config.triggering import TriggerAway
 from shared.conditions import VersionConflict, VersionRequired, expected_version, tagged
-from shared.http import Blueprint, NotFound
+from shared.http import Blueprint, NotFound, Unprocessable
 
 blueprint = Blueprint(
     "moments", __name__, url_prefix="/api/v1/moments", description="Templates put to use for an audience."
@@ -76,3 +79,15 @@ class One(MethodView):
 def set_status(wanted: dict[str, Any], moment_id: UUID) -> Any:
     """Start, stop, archive or reopen a moment."""
     return tagged(program().moments.set_status(str(moment_id), wanted["status"], expected_version()))
+
+
+@blueprint.route("/<uuid:moment_id>/preview", methods=["POST"])
+@blueprint.conditional()
+@blueprint.arguments(MomentThoughtSchema)
+@blueprint.response(200, MomentPreviewSchema)
+@blueprint.refuses(NotFound, ArchivedFixed, LinkFixed, StatusRefused, CannotRun, Unprocessable)
+@blueprint.refuses(VersionConflict, VersionRequired, TriggerAway)
+def preview(change: dict[str, Any], moment_id: UUID) -> Any:
+    """Tell what a change would do to the pending waits; nothing is saved. If-Match is needed but for a status alone."""
+    expected = expected_version(required=set(change) != {"status"})
+    return program().previews.of(str(moment_id), change, expected, request.headers["Authorization"])

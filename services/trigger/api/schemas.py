@@ -177,7 +177,7 @@ class RaisesExpectedSchema(ma.Schema):
 class PreviewSchema(ma.Schema):
     """What a change would do to the pending waits. Nothing is saved."""
 
-    as_of = _instant("The instant at which the change is thought to be made.", "asOf")
+    as_of = instant("The instant at which the change is thought to be made.", "asOf")
     pending = _counter("Waits that are pending.")
     moved = _counter("Waits whose due changes.")
     earlier = _counter("Of the moved ones those that come due earlier.")
@@ -187,7 +187,7 @@ class PreviewSchema(ma.Schema):
         data_key="dueAtOnce",
         metadata={"description": "Waits that the change makes due; their raises are spread evenly over a minute."},
     )
-    spread_until = _instant("The end of that minute.", "spreadUntil", allow_none=True)
+    spread_until = instant("The end of that minute.", "spreadUntil", allow_none=True)
     suppressed = _counter("Waits that a stop suppresses.")
     raises_in_next_hour = ma.fields.Nested(RaisesExpectedSchema, required=True, data_key="raisesInNextHour")
     exact = ma.fields.Boolean(
