@@ -10,14 +10,16 @@ from prometheus_client import REGISTRY
 
 from contracts.templates import templates, use_templates
 from contracts.times import SECOND
-from services.trigger.api import backtest_views
+from services.trigger.api import backtest_views, explanation_views
 from services.trigger.api.audience_readings import AudienceReadings
 from services.trigger.api.audiences import AUDIENCES, audiences
 from services.trigger.api.backtests import Backtests
+from services.trigger.api.explanations import Explanations
 from services.trigger.api.readings import Readings
 from services.trigger.api.views import EXTENSION, blueprint
 from services.trigger.backtesting.runner import Runner
 from services.trigger.gauges import TriggerGauges
+from services.trigger.store.accounts import Terms
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import newest_worker
 from services.trigger.store.rows import Rows
@@ -53,11 +55,13 @@ class Trigger:
             settings,
             title="Moments: trigger",
             description="What became of the waits of moments. Lists are paged by `cursor`.",
-            blueprints=(blueprint, audiences, backtest_views.blueprint, webhooks),
+            blueprints=(blueprint, explanation_views.blueprint, audiences, backtest_views.blueprint, webhooks),
             checks={"database": self._check_database, "worker": self._check_worker},
         )
         self.app.extensions[EXTENSION] = Readings(self._rows, templates(), clock)
         self.app.extensions[AUDIENCES] = AudienceReadings(self._rows)
+        terms = Terms(templates(), settings.expiry, settings.attribution)
+        self.app.extensions[explanation_views.EXTENSION] = Explanations(self._rows, terms)
         guard = guard_of(settings)
         self.app.extensions[WEBHOOKS] = Subscriptions(self._rows, guard, sender_of(settings, guard), clock)
         self._runner = Runner(self._rows, settings, clock)

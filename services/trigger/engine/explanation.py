@@ -25,7 +25,7 @@ from services.trigger.engine.account import (
 from services.trigger.engine.reasons import SIGNAL_TEXTS, VERDICTS, SignalCode, Verdict
 from services.trigger.engine.retelling import Case, Retelling
 from services.trigger.engine.state import Process
-from services.trigger.engine.wording import due_line, instant
+from services.trigger.engine.wording import due_line, instant, words_of_rule
 
 _WAIT_STATES = {"ended": "ended", "raised": "raised", "suppressed": "suppressed"}
 
@@ -60,7 +60,7 @@ def explain(case: Case, known: Known, *, process: str | None = None) -> Account:
         moment=_moment(known.state),
         profile={"idType": profile.id_type, "id": profile.profile},
         answer=_answer(lines, counts, known),
-        rule=case.template.sentence,
+        rule=words_of_rule(case.template, known.state.settings),
         consistent=not retelling.differences,
         differences=tuple(retelling.differences),
         complete=case.complete and known.missing is None,

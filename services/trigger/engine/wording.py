@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.times import DAY, HOUR, MINUTE, SECOND, format_duration, to_rfc3339
+from contracts.templates import Template
+from contracts.times import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration, to_rfc3339
 from services.trigger.engine.account import Change, Due
 from services.trigger.engine.moment import Moment
 from services.trigger.engine.reasons import ENDS, SUPPRESSIONS, SignalCode
@@ -144,3 +146,18 @@ def words_of_measures(code: SignalCode, numbers: Mapping[str, Any]) -> str:
     if code is SignalCode.VISIT_CLOSED:
         return f"A visit is over when nothing came for {numbers['visitEndsAfter']}."
     return ""
+
+
+def words_of_rule(template: Template, settings: Mapping[str, Any]) -> str:
+    """The template's sentence with the settings in it."""
+    words = {setting.name: _words_of_setting(settings.get(setting.name)) for setting in template.settings}
+    return template.sentence.format_map(defaultdict(lambda: "…", words))
+
+
+def _words_of_setting(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    try:
+        return words_of_span(parse_duration(value))
+    except (TypeError, ValueError):
+        return "…" if value is None else str(value)
