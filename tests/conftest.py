@@ -10,12 +10,17 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import postgres, rabbitmq
 from tests.support.postgres import PostgresNode
 from tests.support.rabbitmq import RabbitMQNode
 
 _numbers = count()
+
+# A loaded machine is slow; how long an example takes says nothing of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -148,8 +148,10 @@ def test_what_was_underway_fails_when_the_connection_dies(broker: Broker, rabbit
     publisher = broker.publisher()
     publisher.publish(to_queue(0)).result(10)
 
-    futures: list[Future[None]] = publisher.publish_all([to_queue(each) for each in range(1, 4_000)])
-    rabbitmq_node.kill()
+    futures: list[Future[None]] = publisher.publish_all([to_queue(each) for each in range(1, 2_000)])
+    with rabbitmq_node.frozen():
+        futures += publisher.publish_all([to_queue(each) for each in range(2_000, 4_000)])
+        rabbitmq_node.kill()
     errors = [future.exception(5) for future in futures]
 
     assert {type(error) for error in errors} <= {type(None), BrokerUnavailable}

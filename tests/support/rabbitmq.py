@@ -119,7 +119,8 @@ class RabbitMQNode:
             yield
         finally:
             for process in members:
-                os.kill(process, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):  # killed meanwhile
+                    os.kill(process, signal.SIGCONT)
 
     def restart(self) -> None:
         """Kill if it runs, and start again on the same folder and ports."""
