@@ -107,8 +107,8 @@ def backtest(
     The same engine as in production, in virtual time: every signal is received when it happened, and waits still
     open at the end of the file are run out.
     """
-    template = _template_of(template_)
-    settings = _settings_of(template, dict(assignments))
+    template = template_of(template_)
+    settings = settings_of(template, dict(assignments))
     reading = Reading()
     raises, profiles = 0, set()
     suppressed: Counter[str] = Counter()
@@ -139,14 +139,16 @@ def backtest(
         sys.exit(1)
 
 
-def _template_of(type_: str) -> Template:
+def template_of(type_: str) -> Template:
+    """The template of an option; an unknown one ends the command with exit code 2."""
     known = templates()
     if type_ not in known:
         raise click.BadParameter(f"unknown type {type_!r}; there are {', '.join(known)}.", param_hint="--template")
     return known[type_]
 
 
-def _settings_of(template: Template, given: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(template: Template, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked settings of options; wrong ones end the command with exit code 2."""
     settings, faults = validate_settings(template, given)
     if faults:
         reasons = "; ".join(f"{fault.pointer.lstrip('/')}: {fault.reason}" for fault in faults)

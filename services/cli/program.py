@@ -17,6 +17,7 @@ _COMMANDS = {
     "send": "services.cli.send:send",
     "watch": "services.cli.watch:watch",
     "backtest": "services.cli.backtest:backtest",
+    "why": "services.cli.why:why",
     "keys": "services.cli.keys:keys",
     "templates": "services.cli.catalogue:templates",
     "signals": "services.cli.catalogue:signals",

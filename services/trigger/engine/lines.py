@@ -116,7 +116,9 @@ def _text_of_state(before: Moment | None, moment: Moment) -> str:
     if not moment.running:
         return "The moment is not running any more; its pending waits are suppressed."
     if before is None or not before.running or before.run != moment.run:
-        return f"The moment runs: signals received from {instant(moment.run)} on open waits."
+        return (
+            f"The moment runs: signals received from {instant(moment.run)} on open waits." if moment.run else "It runs."
+        )
     return f"Version {moment.versions[-1].number} of the settings came into force."
 
 

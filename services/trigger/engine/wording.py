@@ -58,14 +58,18 @@ def words_of_due(due: Due) -> str:
     if due.counted_from == "edit":
         text = f"due at {due.at}: an edit made it due at once, spread over a minute"
     elif due.maximum_wait is not None:
-        text = f"due at {due.at}: the maximum wait of {due.maximum_wait} after the first activity"
+        text = f"due at {due.at}: the maximum wait of {_span(due.maximum_wait)} after the first activity"
     else:
-        text = f"due at {due.at}: {due.length} after {_COUNTED[due.counted_from]}"
+        text = f"due at {due.at}: {_span(due.length)} after {_COUNTED[due.counted_from]}"
     if due.quiet_until is not None:
         text += ", moved to the end of the quiet hours"
     if due.ready_at != due.at:
         text += f"; since signals came late it is decided at {due.ready_at}"
     return text
+
+
+def _span(duration: str) -> str:
+    return words_of_span(parse_duration(duration))
 
 
 def text_of_change(change: Change) -> str:
@@ -122,7 +126,8 @@ def words_of_numbers(reason: str, numbers: Mapping[str, Any]) -> str:
         return f"Asked for {', '.join(numbers['categories'])}; found {found}."
     if reason == "cool_down":
         last = numbers["lastRaise"]
-        return f"Raise {last['id']} was due at {last['dueAt']}; {numbers['coolDownRemaining']} were left."
+        left = _span(numbers["coolDownRemaining"])
+        return f"Raise {last['id']} was due at {last['dueAt']}; {left} of the cool-down were left."
     if reason == "repeat":
         return f"Raises before: {numbers['raisesBefore']}."
     if reason == "ended_before_raise" and numbers.get("endedBy"):
@@ -134,7 +139,7 @@ def words_of_numbers(reason: str, numbers: Mapping[str, Any]) -> str:
 def words_of_measures(code: SignalCode, numbers: Mapping[str, Any]) -> str:
     """What the reason of a signal was measured by."""
     if code is SignalCode.EXPIRED:
-        return f"It was {numbers['lateBy']} late, the expiry is {numbers['expiry']}."
+        return f"It was {_span(numbers['lateBy'])} late, the expiry is {_span(numbers['expiry'])}."
     if code is SignalCode.OTHER_SITE:
         return f"It names {numbers['site'] or 'no site'}; the moment asks for {', '.join(numbers['sites'])}."
     if code is SignalCode.OTHER_KIND:
@@ -144,7 +149,7 @@ def words_of_measures(code: SignalCode, numbers: Mapping[str, Any]) -> str:
     if code is SignalCode.BEFORE_DECIDED:
         return f"That due was at {numbers['decidedUntil']}."
     if code is SignalCode.VISIT_CLOSED:
-        return f"A visit is over when nothing came for {numbers['visitEndsAfter']}."
+        return f"A visit is over when nothing came for {_span(numbers['visitEndsAfter'])}."
     return ""
 
 
