@@ -132,15 +132,15 @@ def purchase_roles(signals: Sequence[Arrival], expiry: int) -> list[str]:
             if not is_expired(signal, expiry) and not (bought and signal.cart_id is None):
                 plays = "activity"
             bought = True
-        elif opens_cart(signal, expiry):
+        elif opens_cart(signal):
             bought = False
         played.append(plays)
     return played
 
 
-def opens_cart(signal: Arrival, expiry: int) -> bool:
+def opens_cart(signal: Arrival) -> bool:
     """Whether the signal opens a cart again that was bought: an add, or a replace that leaves items."""
-    return signal.kind in ("cart/add", "cart/replace") and bool(signal.items) and not is_expired(signal, expiry)
+    return signal.kind in ("cart/add", "cart/replace") and bool(signal.items)
 
 
 def plain_roles(template: Template, signals: Sequence[Arrival], expiry: int) -> list[str]:

@@ -60,7 +60,7 @@ def holding(moment_type: str, process_kind: str, signals: Sequence[Arrival]) -> 
     if process_kind == "browse":
         return Holding(viewed(signals))
     carrying = [signal for signal in signals if signal.items]
-    return Holding(summed(carrying[-1].items) if carrying else {})
+    return Holding(summed(carrying[-1].items, {}) if carrying else {})
 
 
 def fold_cart(signals: Iterable[Arrival]) -> Lines:
@@ -71,12 +71,12 @@ def fold_cart(signals: Iterable[Arrival]) -> Lines:
 
 
 def bought(signals: Sequence[Arrival]) -> Holding:
-    """The latest purchase: its items, else what the cart held just before it."""
+    """The latest purchase: its items, else what the cart held just before it, else what was bought before."""
     lines: Lines = {}
     found = Holding({})
     for signal in signals:
         if signal.kind == "cart/purchase":
-            found = Holding(summed(signal.items) if signal.items else lines, signal.order_id)
+            found = Holding(summed(signal.items, lines) or lines or found.lines, signal.order_id)
         lines = cart_after(lines, signal)
     return found
 
@@ -90,12 +90,13 @@ def viewed(signals: Iterable[Arrival]) -> Lines:
     return lines
 
 
-def summed(items: Iterable[Item]) -> Lines:
+def summed(items: Iterable[Item], known: Lines) -> Lines:
+    """The items by product; `known`: what is known of products already."""
     lines: Lines = {}
     for item in items:
-        known = lines.get(item.product_id)
-        quantity = item.quantity + (0 if known is None else known.quantity)
-        lines[item.product_id] = replace(said(known, item), quantity=quantity)
+        before = lines.get(item.product_id)
+        quantity = item.quantity + (0 if before is None else before.quantity)
+        lines[item.product_id] = replace(said(before or known.get(item.product_id), item), quantity=quantity)
     return lines
 
 
@@ -103,7 +104,7 @@ def filtered(settings: Settings, lines: Lines) -> str:
     """The first filter of the lines that objects, empty when none does (§4)."""
     least = settings.minimum_value
     if least is not None:
-        counted = (item for item in lines.values() if item.currency in (None, least.currency))
+        counted = (item for item in lines.values() if item.currency == least.currency)
         if sum((Decimal(item.price or 0) * item.quantity for item in counted), Decimal(0)) < least.amount:
             return "minimum_value"
     if settings.categories is not None and not any(item.category in settings.categories for item in lines.values()):

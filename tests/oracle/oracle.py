@@ -19,7 +19,7 @@ from dataclasses import replace
 from tests.oracle.catalogue import TEMPLATES, VIEWS, opens_cart, processes_of, roles
 from tests.oracle.content import filtered, holding
 from tests.oracle.quiet import moved
-from tests.oracle.waits import Part, Wait, closed_of, home_of, is_new_though_ended, raise_of
+from tests.oracle.waits import Part, Wait, closed_of, home_of, is_between, is_new_though_ended, raise_of
 from tests.oracle.words import (
     DAY,
     Arrival,
@@ -258,14 +258,14 @@ class Simulation:
             return True
         if self.moment.type != "post_purchase":
             return False
-        order_id = wait.holding.order_id
-        if order_id is not None:
-            return any(other.holding.order_id == order_id for other in self.raised_of_profile(wait.process.profile))
-        if not raised:
-            return False
-        last_due = max(other.due for other in raised)
-        between = [s for s in signals if s.time > last_due and s.order < wait.members[0].order]
-        return not any(opens_cart(signal, self.expiry) for signal in between)
+        thanked = {order for other in self.raised_of_profile(wait.process.profile) for order in other.orders}
+        own = {signal.order_id for signal in wait.members if signal.order_id is not None}
+        if wait.holding.order_id in thanked:
+            return True
+        if own or wait.holding.order_id is not None:
+            return bool(own) and own <= thanked
+        openings = [signal for signal in signals if opens_cart(signal)]
+        return any(not any(is_between(signal, other, wait) for signal in openings) for other in raised)
 
     def is_too_soon(self, wait: Wait, settings: Settings) -> bool:
         """Whether the profile's last raise, that with the greatest due, lies less than the cool-down before (§4)."""

@@ -49,6 +49,12 @@ class Wait:
         first_after_due = min(at for at in received if at >= self.due)
         return max(self.due, min(max(received) + SETTLE, first_after_due + SETTLE_CAP))
 
+    @property
+    def orders(self) -> set[str]:
+        """The orders that a raise of the wait thanks for: those of its purchases and that of its content."""
+        named = [*(signal.order_id for signal in self.members), self.holding.order_id]
+        return {order for order in named if order is not None}
+
     def is_contradicted_by(self, signal: Arrival) -> bool:
         """Whether a signal that came to the process after the raise speaks against it (§6.7)."""
         inside = self.last.time < signal.time <= self.due
@@ -61,6 +67,12 @@ class Part:
 
     members: list[Arrival]
     ender: Arrival | None = None
+
+
+def is_between(signal: Arrival, one: Wait, other: Wait) -> bool:
+    """Whether the signal stands between the activity of two waits, in the order of events."""
+    first, second = sorted((one, other), key=lambda wait: wait.members[0].order)
+    return first.last.order < signal.order < second.members[0].order
 
 
 def home_of(wait: Wait, parts: Sequence[Part]) -> Part | None:

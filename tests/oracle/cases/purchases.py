@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.oracle.cases.writing import BOB, XY, Case, X, Y, cart, moment, raised, view
+from tests.oracle.cases.writing import BOB, XY, Case, X, Y, cart, item, moment, raised, view
 from tests.oracle.words import SECOND
 
 THANKS = moment("post_purchase", 10)
@@ -107,7 +107,7 @@ PURCHASES = [
     ),
     Case(
         rule="6.6",
-        name="an expired add opens no cart again",
+        name="an add that is older than the expiry has opened the cart again",
         arrivals=(
             cart("purchase", "1", 0, X),
             cart("add", "2", 20, Y, received=121),
@@ -115,9 +115,81 @@ PURCHASES = [
         ),
         moment=THANKS,
         expiry=100 * SECOND,
-        raises=(raised(0, 0, 10, X),),
+        raises=(raised(0, 0, 10, X), raised(130, 130, 140, Y, last="3")),
+        opened=2,
+        choice=15,
+    ),
+    Case(
+        rule="4",
+        name="a cart that was opened again in the delay, after the purchase, is thanked for again",
+        arrivals=(cart("purchase", "1", 0, X), cart("add", "2", 5, Y), cart("purchase", "3", 20)),
+        moment=THANKS,
+        raises=(raised(0, 0, 10, X), raised(20, 20, 30, Y, last="3")),
+        opened=2,
+        choice=15,
+    ),
+    Case(
+        rule="4",
+        name="an earlier purchase that is decided later is no second raise of a cart that was not opened between",
+        arrivals=(cart("purchase", "1", 100, X), cart("purchase", "2", 50, Y, received=110)),
+        moment=moment("post_purchase", 0),
+        raises=(raised(100, 100, 100, X, decided=130),),
         opened=2,
         suppressed={"repeat": 1},
+        choice=15,
+    ),
+    Case(
+        rule="4",
+        name="a repeated purchase that names nothing changes nothing of what was bought but the order",
+        arrivals=(
+            cart("add", "1", 0, X),
+            cart("purchase", "2", 5),
+            cart("purchase", "3", 6, cart=None, order="o1"),
+        ),
+        moment=THANKS,
+        raises=(raised(5, 5, 15, X, last="2", order="o1"),),
+        opened=1,
+        choice=15,
+    ),
+    Case(
+        rule="4",
+        name="what a raise took in counts as thanked for, also the orders before its latest",
+        arrivals=(
+            cart("purchase", "1", 0, X, order="o1"),
+            cart("purchase", "2", 5, Y, order="o2"),
+            cart("purchase", "3", 20, X, order="o1"),
+            cart("purchase", "4", 40, X, order="o3"),
+            cart("purchase", "5", 45, Y, order="o2"),
+        ),
+        moment=THANKS,
+        raises=(raised(0, 5, 10, Y, last="2", order="o2"),),
+        opened=3,
+        suppressed={"repeat": 2},
+        choice=15,
+    ),
+    Case(
+        rule="4",
+        name="a new order is thanked for though a purchase without order follows",
+        arrivals=(
+            cart("purchase", "1", 0, X, order="o1"),
+            cart("purchase", "2", 20, Y, order="o2"),
+            cart("purchase", "3", 25, X),
+            cart("purchase", "4", 40, Y, order="o2"),
+            cart("purchase", "5", 45, X),
+        ),
+        moment=THANKS,
+        raises=(raised(0, 0, 10, X, order="o1"), raised(20, 25, 30, X, last="3")),
+        opened=3,
+        suppressed={"repeat": 1},
+        choice=15,
+    ),
+    Case(
+        rule="4",
+        name="the lines of a purchase add up",
+        arrivals=(cart("purchase", "1", 0, (item("x", 1), item("y", 1), item("x", 2))),),
+        moment=THANKS,
+        raises=(raised(0, 0, 10, {"x": 3, "y": 1}),),
+        opened=1,
         choice=15,
     ),
     Case(
