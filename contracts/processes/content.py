@@ -81,7 +81,7 @@ class CartContent(_Attributed, kw_only=True, tag="cart"):
     def apply(self, signal: Signal) -> None:
         """Add sums, remove subtracts, replace sets, clear and purchase empty."""
         self._note(signal)
-        said = {item.product_id: item for item in signal.data.items}
+        said = _by_product(signal.data.items)
         if signal.kind.verb == "purchase":
             self._buy(said, signal.data.order_id)
             return
@@ -131,6 +131,15 @@ def _priced(items: list[Item]) -> dict[str, Any]:
         "items": [msgspec.to_builtins(item) | {"quantity": item.quantity} for item in items],
         **_totals(items),
     }
+
+
+def _by_product(items: Iterable[Item]) -> dict[str, Item]:
+    """The items by product: of several lines of one the quantities add up, and what each says counts."""
+    found: dict[str, Item] = {}
+    for item in items:
+        before = found.get(item.product_id)
+        found[item.product_id] = item if before is None else _line(before, item, before.quantity + item.quantity)
+    return found
 
 
 def _line(before: Item | None, said: Item | None, quantity: int) -> Item:
@@ -193,8 +202,8 @@ class BrowseContent(_Attributed, kw_only=True, tag="browse"):
         self.url, self.title = data.url or self.url, data.title or self.title
         if data.product_id is not None:
             seen = dict(self.products)
-            seen.pop(data.product_id, None)
-            seen[data.product_id] = Item(
+            before = seen.pop(data.product_id, None)
+            viewed = Item(
                 product_id=data.product_id,
                 price=data.price,
                 currency=data.currency,
@@ -203,6 +212,7 @@ class BrowseContent(_Attributed, kw_only=True, tag="browse"):
                 url=data.url,
                 image_url=data.image_url,
             )
+            seen[data.product_id] = _line(before, viewed, 1)
             self.products = dict(list(seen.items())[-_MOST_PRODUCTS:])
 
     @property

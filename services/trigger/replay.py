@@ -17,8 +17,8 @@ from services.trigger.engine.effects import Contradiction, Effects, ProcessKey, 
 from services.trigger.engine.filters import Past
 from services.trigger.engine.membership import membership_of
 from services.trigger.engine.moment import Moment
-from services.trigger.engine.state import Process
-from services.trigger.engine.waits import stop_waits
+from services.trigger.engine.state import Process, Wait
+from services.trigger.engine.waits import due_of, stop_waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +126,24 @@ class Replay:
             at = max(self._heap[0][0], self._now)
             if at > now or (at == now and not inclusive):
                 return
-            at, key = heapq.heappop(self._heap)
-            if self._index.get(key) != at:
-                continue
-            self._now = max(self._now, at)
-            outcome = self._decide(key, self._now)
-            if outcome is not None:
-                yield outcome
+            self._now = at
+            ready = {key for due, key in self._pop_until(at) if self._index.get(key) == due}
+            decided = [self._decide(key, at) for key in sorted(ready, key=self._order)]
+            yield from (outcome for outcome in decided if outcome is not None)
+
+    def _pop_until(self, at: int) -> Iterator[tuple[int, WaitKey]]:
+        while self._heap and self._heap[0][0] <= at:
+            yield heapq.heappop(self._heap)
+
+    def _order(self, key: WaitKey) -> tuple[int, str, str]:
+        """Of what is decided together the smaller (due, process) comes first (DOMAIN §4)."""
+        identity, wait = self._processes[key[0]][0], self._wait(key)
+        return due_of(self.book.moments[key[1]], wait), identity.kind, identity.process
+
+    def _wait(self, key: WaitKey) -> Wait:
+        process_key, moment_id, number = key
+        waits = self._processes[process_key][1].tracks[moment_id].waits
+        return next(wait for wait in waits if wait.number == number)
 
     def run_out(self) -> Iterator[Outcome]:
         """Decide every pending wait at its own time."""
@@ -179,11 +190,11 @@ class Replay:
         """Nothing to do: the process is changed in place."""
 
     def _decide(self, key: WaitKey, now: int) -> Outcome | None:
-        process_key, moment_id, number = key
+        process_key, moment_id, _ = key
         identity, process = self._processes[process_key]
         moment = self.book.moments[moment_id]
         track = process.tracks[moment_id]
-        wait = next(wait for wait in track.waits if wait.number == number)
+        wait = self._wait(key)
         profile = ProfileId(identity.configuration, identity.id_type, identity.profile)
         decision = decide(
             process,

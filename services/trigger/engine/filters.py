@@ -11,7 +11,7 @@ from contracts.signals import Item, Key
 from contracts.times import parse_duration
 from services.trigger.engine.apply import Entry
 from services.trigger.engine.moment import Moment
-from services.trigger.engine.state import Process, Track, Wait
+from services.trigger.engine.state import Decided, Process, Track, Wait
 
 ENDED_BEFORE_RAISE = "ended_before_raise"
 EMPTY = "empty"
@@ -81,7 +81,7 @@ def subject_of(moment: Moment, content: ContentState) -> ContentState | Purchase
 
 
 def orders_of(moment: Moment, wait: Wait, content: ContentState, history: Sequence[Entry]) -> frozenset[str]:
-    """The orders of an occurrence, where raises are once for each order."""
+    """The orders that a raise counts for, where raises are once for each order: its purchases' and its content's."""
     if moment.template.once_per != "order" or not isinstance(content, CartContent):
         return frozenset()
     named = {
@@ -89,7 +89,7 @@ def orders_of(moment: Moment, wait: Wait, content: ContentState, history: Sequen
         for entry in history
         if wait.opened <= entry.signal.key <= wait.last and entry.signal.kind.name in moment.template.opens
     }
-    return frozenset(order for order in named or {content.order_id} if order)
+    return frozenset(order for order in {*named, content.order_id} if order)
 
 
 def views_since_raise(content: ContentState, track: Track, due: int) -> int:
@@ -121,10 +121,17 @@ def _is_repeated(
     if once_per != "order":
         return False
     orders = orders_of(moment, wait, content, history)
+    if isinstance(content, CartContent) and content.order_id:
+        return content.order_id in past.orders
     if orders:
         return all(order in past.orders for order in orders)
-    raised = max((d.last for d in track.decided if d.raised and d.last < wait.opened), default=None)
-    return raised is not None and not _is_reopened(process, moment, history, raised, wait.opened)
+    gaps = (_gap(decided, wait) for decided in track.decided if decided.raised)
+    return any(not _is_reopened(process, moment, history, *gap) for gap in gaps)
+
+
+def _gap(decided: Decided, wait: Wait) -> tuple[Key, Key]:
+    """The signals between which two occurrences lie apart, whichever comes first."""
+    return (decided.last, wait.opened) if decided.last < wait.opened else (wait.last, decided.opened)
 
 
 def _is_reopened(process: Process, moment: Moment, history: Sequence[Entry], after: Key, before: Key) -> bool:
