@@ -41,14 +41,17 @@ def said(known: Item | None, item: Item) -> Item:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What a process holds: its lines and, of a purchase, the order."""
+    """What a process holds: items, in a booking perhaps several lines of one product, and, of a purchase, the order."""
 
-    lines: Lines
+    items: tuple[Item, ...] = ()
     order_id: str | None = None
 
     @property
     def quantities(self) -> dict[str, int]:
-        return {product: item.quantity for product, item in self.lines.items()}
+        found: dict[str, int] = {}
+        for item in self.items:
+            found[item.product_id] = found.get(item.product_id, 0) + item.quantity
+        return found
 
 
 def holding(moment_type: str, process_kind: str, signals: Sequence[Arrival]) -> Holding:
@@ -56,11 +59,11 @@ def holding(moment_type: str, process_kind: str, signals: Sequence[Arrival]) -> 
     if moment_type == "post_purchase":
         return bought(signals)
     if process_kind == "cart":
-        return Holding(fold_cart(signals))
+        return Holding(tuple(fold_cart(signals).values()))
     if process_kind == "browse":
-        return Holding(viewed(signals))
+        return Holding(tuple(viewed(signals).values()))
     carrying = [signal for signal in signals if signal.items]
-    return Holding(summed(carrying[-1].items, {}) if carrying else {})
+    return Holding(carrying[-1].items if carrying else ())
 
 
 def fold_cart(signals: Iterable[Arrival]) -> Lines:
@@ -73,10 +76,11 @@ def fold_cart(signals: Iterable[Arrival]) -> Lines:
 def bought(signals: Sequence[Arrival]) -> Holding:
     """The latest purchase: its items, else what the cart held just before it, else what was bought before."""
     lines: Lines = {}
-    found = Holding({})
+    found = Holding()
     for signal in signals:
         if signal.kind == "cart/purchase":
-            found = Holding(summed(signal.items, lines) or lines or found.lines, signal.order_id)
+            items = tuple((summed(signal.items, lines) or lines).values())
+            found = Holding(items or found.items, signal.order_id)
         lines = cart_after(lines, signal)
     return found
 
@@ -100,13 +104,13 @@ def summed(items: Iterable[Item], known: Lines) -> Lines:
     return lines
 
 
-def filtered(settings: Settings, lines: Lines) -> str:
-    """The first filter of the lines that objects, empty when none does (§4)."""
+def filtered(settings: Settings, items: Sequence[Item]) -> str:
+    """The first filter of the items that objects, empty when none does (§4)."""
     least = settings.minimum_value
     if least is not None:
-        counted = (item for item in lines.values() if item.currency == least.currency)
+        counted = (item for item in items if item.currency == least.currency)
         if sum((Decimal(item.price or 0) * item.quantity for item in counted), Decimal(0)) < least.amount:
             return "minimum_value"
-    if settings.categories is not None and not any(item.category in settings.categories for item in lines.values()):
+    if settings.categories is not None and not any(item.category in settings.categories for item in items):
         return "categories"
     return ""

@@ -240,11 +240,11 @@ class Simulation:
         enders = [signal for signal, role in zip(signals, self.roles(signals), strict=True) if role == "ender"]
         if any(ender.order > wait.last.order for ender in enders):
             return "ended_before_raise"
-        if self.moment.type == "cart_abandon" and not wait.holding.lines:
+        if self.moment.type == "cart_abandon" and not wait.holding.items:
             return "empty"
         if self.moment.type == "browse_abandon" and wait.views < settings.minimum_views:
             return "minimum_views"
-        reason = filtered(settings, wait.holding.lines)
+        reason = filtered(settings, wait.holding.items)
         if reason:
             return reason
         if self.is_repeat(wait, signals, settings):
@@ -260,10 +260,10 @@ class Simulation:
             return False
         thanked = {order for other in self.raised_of_profile(wait.process.profile) for order in other.orders}
         own = {signal.order_id for signal in wait.members if signal.order_id is not None}
-        if wait.holding.order_id in thanked:
-            return True
-        if own or wait.holding.order_id is not None:
-            return bool(own) and own <= thanked
+        if wait.holding.order_id is not None:
+            return wait.holding.order_id in thanked
+        if own:
+            return own <= thanked
         openings = [signal for signal in signals if opens_cart(signal)]
         return any(not any(is_between(signal, other, wait) for signal in openings) for other in raised)
 

@@ -23,7 +23,7 @@ class Wait:
     reason: str = ""
     decided_at: int = -1
     known: set[SignalKey] = field(default_factory=set)  # the process's signals at the decision
-    holding: Holding = field(default_factory=lambda: Holding({}))
+    holding: Holding = field(default_factory=Holding)
     views: int = 0
     recovered: bool = False
 

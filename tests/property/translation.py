@@ -15,8 +15,6 @@ from services.trigger.engine.timing import Timing
 from services.trigger.replay import MomentBook, Outcome, Replay
 from tests.oracle import words as oracle
 
-COMPLETED = "completed"
-
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -29,12 +27,30 @@ class Seen:
     counts: dict[str, int]
     pending: int
     contradicted: int
+    recovered: list[tuple[Any, ...]]
+
+
+_ID_FIELDS = {
+    **{group: f"{group}_id" for group in ("booking", "survey", "game", "conversion")},
+    **dict.fromkeys(("website", "newsletter", "webinar", "event"), "name"),
+    "app": "application_id",
+}
 
 
 def signal_of(arrival: oracle.Arrival) -> Signal:
     """The product's signal of an arrival."""
     view = arrival.kind.endswith("/view")
-    items = tuple(Item(product_id=item.product_id, quantity=item.quantity) for item in arrival.items)
+    items = tuple(
+        Item(
+            product_id=item.product_id,
+            quantity=item.quantity,
+            price=None if item.price is None else float(item.price),
+            currency=item.currency,
+            category=item.category,
+        )
+        for item in arrival.items
+    )
+    seen = items[0] if view and items else None
     data = SignalData(
         signal=arrival.kind,
         audience_configuration=Reference("configuration"),
@@ -46,20 +62,38 @@ def signal_of(arrival: oracle.Arrival) -> Signal:
         cart_id=arrival.cart_id,
         session_id=arrival.session_id,
         order_id=arrival.order_id,
-        product_id=items[0].product_id if view and items else None,
+        product_id=seen and seen.product_id,
+        price=seen and seen.price,
+        currency=seen and seen.currency,
+        category=seen and seen.category,
         items=() if view else items,
+        **({_ID_FIELDS[arrival.group]: arrival.process_id} if arrival.group in _ID_FIELDS else {}),
     )
     # Ingestion's rule: no signal happens after its receipt.
     return make_signal(id=arrival.id, source=arrival.source, time=min(arrival.time, arrival.received_at), data=data)
 
 
 def _settings(moment: oracle.Moment, settings: oracle.Settings) -> dict[str, Any]:
-    values: dict[str, Any] = {"duration": format_duration(settings.duration), "repeat": "on_change"}
+    length = "delay" if templates()[moment.type].rule == "instant" else "duration"
+    values: dict[str, Any] = {
+        length: format_duration(settings.duration),
+        "repeat": "once" if settings.once else "on_change",
+        "maximumWait": settings.maximum_wait and format_duration(settings.maximum_wait),
+        "minimumViews": settings.minimum_views if moment.type == "browse_abandon" else None,
+        "coolDown": settings.cool_down and format_duration(settings.cool_down),
+    }
     if settings.sites is not None:
         values["sites"] = sorted(settings.sites)
-    if moment.type == "browse_abandon":
-        values["minimumViews"] = settings.minimum_views
-    return values
+    if settings.kinds is not None:
+        values["kinds"] = sorted(settings.kinds)
+    if settings.categories is not None:
+        values["categories"] = sorted(settings.categories)
+    if settings.minimum_value is not None:
+        least = settings.minimum_value
+        values["minimumValue"] = {"amount": float(least.amount), "currency": least.currency}
+    if settings.quiet is not None:
+        values["quietHours"] = {"zone": settings.quiet.zone, "from": settings.quiet.start, "to": settings.quiet.end}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def moment_of(moment: oracle.Moment, run: int, *, running: bool, at: int) -> Moment:
@@ -79,13 +113,16 @@ def moment_of(moment: oracle.Moment, run: int, *, running: bool, at: int) -> Mom
         history=tuple(history),
     )
     compiled = compile_moment(state, templates()[moment.type])
-    exact = tuple(replace(version, timing=_timing(moment.settings_at(version.since))) for version in compiled.versions)
+    exact = tuple(
+        replace(version, timing=_timing(version.timing, moment.settings_at(version.since)))
+        for version in compiled.versions
+    )
     return replace(compiled, versions=exact)
 
 
-def _timing(settings: oracle.Settings) -> Timing:
+def _timing(timing: Timing, settings: oracle.Settings) -> Timing:
     """The oracle's times are not bound to whole seconds."""
-    return Timing(length=settings.duration, maximum=settings.maximum_wait)
+    return replace(timing, length=settings.duration, maximum=settings.maximum_wait)
 
 
 def replayed(
@@ -117,62 +154,68 @@ def seen_by_product(replay: Replay, moment: oracle.Moment, outcomes: list[Outcom
     """What the engine did, in comparable form."""
     counts = {counter: n for (_, counter), n in replay.counts.items() if n}
     ended: Counter[str] = Counter()
+    completing = templates()[moment.type].completes
     for counter, n in counts.items():
         kind, _, reason = counter.partition(":")
         if kind == "ended":
-            ended[{"cart/purchase": COMPLETED, "merged": "merged", "void": "void"}.get(reason, "ended")] += n
+            ended[reason if reason in ("merged", "void") else "completed" if reason in completing else "ended"] += n
+    raised = {o.decision.raise_id: o for o in outcomes if o.decision.raised}
     return Seen(
         raises=sorted(
-            (
-                (o.process.id_type, o.process.profile),
-                o.process.kind,
-                o.process.process,
-                o.decision.opened_at,
-                o.decision.last_activity_at,
-                o.decision.due,
-                o.decided_at,
-                o.decision.signal_ids[-1] if o.decision.signal_ids else None,
-                {item["productId"]: item["quantity"] for item in o.decision.content.get("items", [])}
-                if o.process.kind == "cart"
-                else {},
-            )
-            for o in outcomes
-            if o.decision.raised
+            (*_place(o), o.decided_at, o.decision.signal_ids[-1] if o.decision.signal_ids else None, *_held(moment, o))
+            for o in raised.values()
         ),
-        suppressed=sorted(
-            (o.process.kind, o.process.process, o.decision.reason, o.decision.due)
-            for o in outcomes
-            if not o.decision.raised
-        ),
+        suppressed=sorted((*_place(o), o.decided_at, o.decision.reason) for o in outcomes if not o.decision.raised),
         opened=counts.get("opened", 0),
         ended=dict(ended),
         counts=counts,
         pending=replay.pending,
         contradicted=counts.get("contradicted", 0),
+        recovered=sorted(
+            (*_place(raised[found.raise_id])[:3], raised[found.raise_id].decision.due, found.signal.id)
+            for found in replay.recoveries
+        ),
     )
+
+
+def _place(outcome: Outcome) -> tuple[Any, ...]:
+    """Whose occurrence it is, and its times."""
+    process, decision = outcome.process, outcome.decision
+    times = (decision.opened_at, decision.last_activity_at, decision.due)
+    return ((process.id_type, process.profile), process.kind, process.process, *times)
+
+
+def _held(moment: oracle.Moment, outcome: Outcome) -> tuple[Any, ...]:
+    content = outcome.decision.content
+    quantities: Counter[str] = Counter()
+    if outcome.process.kind != "browse":
+        for item in content.get("items", []):
+            quantities[item["productId"]] += item["quantity"]
+    return sorted(quantities.items()), content.get("orderId") or "" if moment.type == "post_purchase" else ""
 
 
 def seen_by_oracle(outcome: oracle.Outcome) -> Seen:
     """What the oracle found, in the same form."""
     return Seen(
         raises=sorted(
-            (
-                r.process.profile,
-                r.process.kind,
-                r.process.id,
-                r.opened_at,
-                r.last_activity_at,
-                r.due_at,
-                r.decided_at,
-                r.last_signal[1],
-                dict(r.content) if r.process.kind == "cart" else {},
-            )
+            (*_occurrence(r), r.decided_at, r.last_signal[1], sorted(r.content.items()), r.order_id or "")
             for r in outcome.raises
         ),
-        suppressed=[],
+        suppressed=sorted(
+            (*_occurrence(s), s.decided_at, s.reason) for s in outcome.suppressed if s.reason != "stopped"
+        ),
         opened=outcome.ledger.opened,
         ended={reason: n for reason, n in outcome.ledger.ended.items() if n},
         counts={f"suppressed:{reason}": n for reason, n in outcome.ledger.suppressed.items() if n},
         pending=outcome.ledger.pending,
         contradicted=outcome.ledger.contradicted,
+        recovered=sorted(
+            (each.process.profile, each.process.kind, each.process.id, each.due_at, each.signal[1])
+            for each in outcome.recovered
+        ),
     )
+
+
+def _occurrence(each: oracle.Raise | oracle.Closed) -> tuple[Any, ...]:
+    process = each.process
+    return (process.profile, process.kind, process.id, each.opened_at, each.last_activity_at, each.due_at)

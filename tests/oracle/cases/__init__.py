@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tests.oracle.cases.carts import CART_TEMPLATE
 from tests.oracle.cases.decisions import LATE, RAISE
-from tests.oracle.cases.filters import CATEGORIES, COOL_DOWNS, PRECEDENCE, REPEATS, VALUES
+from tests.oracle.cases.filters import BOOKED, CATEGORIES, COOL_DOWNS, PRECEDENCE, REPEATS, VALUES
 from tests.oracle.cases.folding import FOLDING
 from tests.oracle.cases.frozen import DUPLICATES, FROZEN
 from tests.oracle.cases.instants import GREETING_TEMPLATES, INSTANT_TEMPLATES
@@ -45,6 +45,7 @@ CASES: list[Case] = [
     *CATEGORIES,
     *REPEATS,
     *COOL_DOWNS,
+    *BOOKED,
     *PRECEDENCE,
     *NIGHTS,
     *MANNERS,

@@ -340,6 +340,22 @@ COOL_DOWNS = [
     ),
 ]
 
+BOOKED = [
+    Case(
+        rule="4",
+        name="each line of a booking counts with its own price and category, though of one product",
+        arrivals=(
+            step("booking/start", "1", 0, (item("room", 2, price="20", category="boots"), item("room", price="10"))),
+            step("booking/start", "2", 0, (item("room", 2, price="20"), item("room", price="10")), process="q"),
+        ),
+        moment=moment("booking_abandon", minimum_value=FIFTY, categories=SHOES),
+        raises=(finished(0, 0, 60, content={"room": 3}),),
+        opened=2,
+        suppressed={"categories": 1},
+        choice=17,
+    ),
+]
+
 PRECEDENCE = [
     Case(
         rule="4",
