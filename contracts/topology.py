@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from zlib import crc32
 
 import msgspec
@@ -72,6 +72,43 @@ class Topology:
 
 WEBHOOKS_QUEUE = Queue(WEBHOOKS, max_length=500_000, overflow="drop-head", dead_letter=DEAD_LETTERS)
 """Trigger binds it to moments.journeys by the patterns that webhooks subscribe to."""
+
+
+def queue_arguments(queue: Queue) -> dict[str, Any]:
+    """The arguments of a quorum queue, valid on RabbitMQ 3.10 and 4.x.
+
+    At-least-once dead lettering needs `reject-publish`, which without a maximum length has no other effect.
+    """
+    arguments: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": queue.delivery_limit}
+    if queue.single_active:
+        arguments["x-single-active-consumer"] = True
+    overflow = queue.overflow
+    if queue.max_length is not None:
+        arguments["x-max-length"] = queue.max_length
+    elif queue.dead_letter is not None:
+        overflow = "reject-publish"
+    if queue.max_length is not None or queue.dead_letter is not None:
+        arguments["x-overflow"] = overflow
+    if queue.dead_letter is not None:
+        arguments["x-dead-letter-exchange"] = ""
+        arguments["x-dead-letter-routing-key"] = queue.dead_letter
+        strategy = "at-least-once" if overflow == "reject-publish" else "at-most-once"
+        arguments["x-dead-letter-strategy"] = strategy
+    return arguments
+
+
+def topic_matches(pattern: str, key: str) -> bool:
+    """Whether a topic binding takes a routing key: `*` is one word, `#` any number of words, also none."""
+    words = key.split(".") if key else []
+    positions = {0}
+    for part in pattern.split(".") if pattern else []:
+        if part == "#":
+            positions = set(range(min(positions), len(words) + 1))
+        else:
+            positions = {at + 1 for at in positions if at < len(words) and part in ("*", words[at])}
+        if not positions:
+            return False
+    return len(words) in positions
 
 
 def partition_queue(partition: int) -> str:

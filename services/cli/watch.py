@@ -6,86 +6,20 @@ import json
 import sys
 import time
 import uuid
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
+from contracts.journeys import Seen, UnreadableEvent, decode_event, journey_queue, moment_key
 from contracts.templates import templates
 from contracts.times import SECOND
-from contracts.topology import JOURNEYS, Binding, Queue, moments_topology
+from contracts.topology import JOURNEYS, Binding, moments_topology
 from services.cli.failures import Failed, Unreachable
 from services.cli.options import data_option, ending_on_sigterm, environment, settings_from
-from shared.broker import Broker, BrokerError, BrokerUnavailable, Consumer, ConsumerLost, Delivery, connect_broker
-from shared.clock import Clock, SystemClock
-
-_REMEMBERED = 100_000
-_MOST_WAITING = 1_000_000
-
-
-@dataclass(slots=True)
-class Seen:
-    """The latest event ids: a journey gets each event at least once and acts on it once (DOMAIN §7)."""
-
-    limit: int = _REMEMBERED
-    _ids: OrderedDict[str, None] = field(default_factory=OrderedDict)
-
-    def is_new(self, id_: str) -> bool:
-        """Whether this id comes for the first time; it is remembered."""
-        if id_ in self._ids:
-            return False
-        self._ids[id_] = None
-        if len(self._ids) > self.limit:
-            self._ids.popitem(last=False)
-        return True
-
-
-def journey_queue(name: str) -> Queue:
-    """A durable queue that drops its oldest events when nobody reads it for long (DOMAIN §7)."""
-    return Queue(name, max_length=_MOST_WAITING, overflow="drop-head")
-
-
-@dataclass(slots=True)
-class Journey:
-    """A durable queue bound to the journeys exchange, read until told otherwise. A lost broker is waited for."""
-
-    broker: Broker
-    queue: str
-    key: str
-    partitions: int
-    clock: Clock
-    pause: Callable[[float], None]
-    warn: Callable[[str], None]
-
-    def bind(self) -> None:
-        """Make the exchanges and the queue; raises BrokerError."""
-        self.broker.declare(moments_topology(self.partitions))
-        self.broker.declare_queue(journey_queue(self.queue), [Binding(JOURNEYS, self.queue, self.key)])
-
-    def deliveries(self, until: int | None) -> Iterator[tuple[Consumer, list[Delivery]]]:
-        """Batches as they come, with the consumer that acknowledges them; an empty one every second or so."""
-        consumer: Consumer | None = None
-        try:
-            while until is None or self.clock.now() < until:
-                try:
-                    if consumer is None:
-                        self.bind()
-                        consumer = self.broker.consumer([self.queue], prefetch=200)
-                    yield consumer, consumer.receive(100, self._wait(until))
-                except (ConsumerLost, BrokerUnavailable) as error:
-                    self.warn(f"the broker was lost, trying again: {error}")
-                    consumer = None
-                    self.pause(1.0)
-        finally:
-            if consumer is not None:
-                with suppress(BrokerError):
-                    consumer.drop()
-
-    def _wait(self, until: int | None) -> float:
-        return 1.0 if until is None else max(0.0, min(1.0, (until - self.clock.now()) / SECOND))
+from shared.broker import BrokerError, BrokerUnavailable, Delivery, connect_broker
+from shared.broker.subscription import Subscription
+from shared.clock import SystemClock
 
 
 def describe(event: dict[str, Any], number: int) -> str:
@@ -153,11 +87,13 @@ def watch(
         broker = connect_broker(settings.broker_url, clock)
     except ValueError as error:
         raise click.UsageError(f"MOMENTS_BROKER_URL: {error}") from error
-    journey = Journey(
+    name = queue or f"moments.watch.{uuid.uuid4().hex[:12]}"
+    bound = key or (moment_key(type_) if type_ else "moment.#")
+    journey = Subscription(
         broker=broker,
-        queue=queue or f"moments.watch.{uuid.uuid4().hex[:12]}",
-        key=key or (f"moment.{type_}" if type_ else "moment.#"),
-        partitions=settings.partitions,
+        topology=moments_topology(settings.partitions),
+        queues=(journey_queue(name),),
+        bindings=(Binding(JOURNEYS, name, bound),),
         clock=clock,
         pause=time.sleep,
         warn=lambda text: click.echo(f"moments watch: {text}", err=True),
@@ -168,7 +104,7 @@ def watch(
         broker.close()
         raise _unusable(error) from error
     if not quiet:
-        click.echo(f"Watching {journey.key} on the queue {journey.queue}. Ctrl-C ends.", err=True)
+        click.echo(f"Watching {bound} on the queue {name}. Ctrl-C ends.", err=True)
     until = None if seconds is None else clock.now() + int(seconds * SECOND)
     try:
         with ending_on_sigterm():
@@ -176,15 +112,15 @@ def watch(
     finally:
         if queue is None:
             with suppress(BrokerError):
-                broker.delete_queue(journey.queue)
+                broker.delete_queue(name)
         broker.close()
 
 
-def _print_events(journey: Journey, until: int | None, count: int | None, as_json: bool) -> None:
+def _print_events(journey: Subscription, until: int | None, count: int | None, as_json: bool) -> None:
     seen, printed = Seen(), 0
     for consumer, batch in journey.deliveries(until):
         for delivery in batch:
-            if not seen.is_new(delivery.message_id):
+            if not seen.is_new(_identity(delivery)):
                 continue
             printed += 1
             click.echo(_line(delivery, printed, as_json))
@@ -194,6 +130,13 @@ def _print_events(journey: Journey, until: int | None, count: int | None, as_jso
                 return
         if batch:
             consumer.ack(batch[-1])
+
+
+def _identity(delivery: Delivery) -> str:
+    try:
+        return decode_event(delivery.body).identity
+    except UnreadableEvent:
+        return delivery.message_id
 
 
 def _line(delivery: Delivery, number: int, as_json: bool) -> str:

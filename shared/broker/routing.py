@@ -4,23 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from contracts.topology import Binding, Exchange
+from contracts.topology import Binding, Exchange, topic_matches
 
 _CACHE = 20_000
-
-
-def topic_matches(pattern: str, key: str) -> bool:
-    """Whether a topic binding takes a routing key: `*` is one word, `#` any number of words, also none."""
-    words = key.split(".") if key else []
-    positions = {0}
-    for part in pattern.split(".") if pattern else []:
-        if part == "#":
-            positions = set(range(min(positions), len(words) + 1))
-        else:
-            positions = {at + 1 for at in positions if at < len(words) and part in ("*", words[at])}
-        if not positions:
-            return False
-    return len(words) in positions
 
 
 class UnknownExchange(LookupError):

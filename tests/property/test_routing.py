@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from contracts.topology import Binding, Exchange, Queue, Topology
+from contracts.topology import Binding, Exchange, Queue, Topology, topic_matches
 from shared.broker import Message, connect_broker
-from shared.broker.routing import Routes, UnknownExchange, topic_matches
+from shared.broker.routing import Routes, UnknownExchange
 from shared.clock import ManualClock
 
 words = st.sampled_from(["a", "b", ""])

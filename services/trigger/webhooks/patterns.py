@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from shared.broker.routing import topic_matches
+from contracts.topology import topic_matches
 
 _WORD = re.compile(r"[A-Za-z0-9_-]+|\*|#")
 LONGEST_PATTERN = 255

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from contracts.journeys import Seen, journey_queue
 from contracts.topology import JOURNEYS, Binding, moments_topology
-from services.cli.watch import Seen, describe, journey_queue, summary_of, watch
+from services.cli.watch import describe, summary_of, watch
 from shared.broker import Broker, Message, connect_broker
 from shared.clock import SystemClock
 

@@ -1,0 +1,1 @@
+"""Programs that show how Moments is used; each runs as it is."""
