@@ -251,10 +251,9 @@ def test_a_journey_outlives_a_restart_of_the_broker(rabbitmq_node: RabbitMQNode,
     url = rabbitmq_node.url(rabbitmq_node.fresh_vhost())
     broker = connect_broker(url, SystemClock())
     broker.declare(moments_topology(2))
+    bound(broker)
     program = Program(journey_program.start(url, QUEUE, tmp_path / "seen", *KEYS))
     try:
-        program.wait_for("started")
-        wait_until(lambda: depth_of(broker) == 0, "the queue to be there")
         settled = time.monotonic() + 4.0
         publish(broker, "a")
         program.wait_for("acted a")
@@ -331,15 +330,22 @@ def test_the_example_runs_for_an_outsider_with_pika_and_msgspec_alone(rabbitmq_u
         wait_until(lambda: depth_of(broker, "example.journey") == 0, "the example to declare its queue", 40)
         broker.declare(moments_topology(2))
         publisher = broker.publisher()
-        for name in (*wanted, *wanted):
-            body, id_ = examples[name].example, json.loads(examples[name].example)["id"]
-            publisher.publish(Message(exchange=JOURNEYS, routing_key=name, body=body, message_id=id_)).result(20)
-        wait_until(lambda: (tmp_path / "seen").read_text().count("\n") == 4, "four events", 30)
+
+        def seen_all() -> bool:
+            """Publish everything once more: until it is bound nothing arrives, and what comes again is not acted on."""
+            for name in wanted:
+                body, id_ = examples[name].example, json.loads(examples[name].example)["id"]
+                publisher.publish(Message(exchange=JOURNEYS, routing_key=name, body=body, message_id=id_)).result(20)
+            return (tmp_path / "seen").read_text().count("\n") == 4
+
+        wait_until(seen_all, "four events", 30)
         assert program.end() == 0
     finally:
         program.process.kill()
         broker.close()
 
-    words = [line.split()[:2] for line in program.lines]
-    assert words == [[verb, "ada@example.com"] for verb in ("remind", "thank", "greet", "update")]
-    assert "Blue mug" in program.lines[0]
+    said = {line.split()[0]: line for line in program.lines}
+    assert sorted(said) == ["greet", "remind", "thank", "update"]
+    assert len(program.lines) == 4
+    assert all("ada@example.com" in line for line in program.lines)
+    assert "Blue mug" in said["remind"]
