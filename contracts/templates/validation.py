@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import available_timezones
 
 from contracts.configurations import InvalidDomain, normalise_domain
+from contracts.currencies import CURRENCIES
 from contracts.templates.declaration import Setting, Template
 from contracts.times import format_duration, parse_duration
 
-_CURRENCY = re.compile(r"[A-Z]{3}")
-_CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+_CLOCK_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+_MOST_MONEY = 1_000_000_000_000
 _MOST_ENTRIES = 100
 _LONGEST_TEXT = 200
 
@@ -125,21 +127,23 @@ def _money(_setting: Setting, value: Any, faults: list[Fault]) -> Any:
         faults.append(Fault("", 'write an amount and a currency, as in {"amount": 50, "currency": "EUR"}.'))
         return value
     amount, currency = value["amount"], value["currency"]
-    if not isinstance(amount, int | float) or isinstance(amount, bool) or not 0 <= amount <= 1e12:
-        faults.append(Fault("/amount", "the amount is a number from 0."))
-    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
-        faults.append(Fault("/currency", "the currency has three capital letters, as EUR."))
-    return value
+    if not isinstance(amount, int | float) or isinstance(amount, bool) or not 0 <= amount <= _MOST_MONEY:
+        faults.append(Fault("/amount", f"the amount is a number from 0 to {_MOST_MONEY:,}."))
+    code = currency.strip().upper() if isinstance(currency, str) else ""
+    if code not in CURRENCIES:
+        told = f"{currency} is no currency" if code else "a currency is needed"
+        faults.append(Fault("/currency", f"{told[:60]}; write its code of three letters, as EUR or USD."))
+    return {"amount": amount, "currency": code}
 
 
 def _texts(_setting: Setting, value: Any, faults: list[Fault]) -> Any:
     if not isinstance(value, list) or not value or len(value) > _MOST_ENTRIES:
         faults.append(Fault("", f"a list of 1 to {_MOST_ENTRIES} entries is needed."))
         return value
-    for index, entry in enumerate(value):
-        if not isinstance(entry, str) or not entry.strip() or len(entry) > _LONGEST_TEXT:
-            faults.append(Fault(f"/{index}", f"a text of 1 to {_LONGEST_TEXT} characters is needed."))
-    return value
+    wrong = [not isinstance(entry, str) or not entry.strip() or len(entry) > _LONGEST_TEXT for entry in value]
+    for index in (index for index, found in enumerate(wrong) if found):
+        faults.append(Fault(f"/{index}", f"a text of 1 to {_LONGEST_TEXT} characters is needed."))
+    return value if any(wrong) else list(dict.fromkeys(entry.strip() for entry in value))
 
 
 def _sites(setting: Setting, value: Any, faults: list[Fault]) -> Any:
@@ -148,13 +152,19 @@ def _sites(setting: Setting, value: Any, faults: list[Fault]) -> Any:
     faults += checked
     if checked:
         return value
-    normal = []
+    normal: dict[str, None] = {}
     for index, entry in enumerate(value):
         try:
-            normal.append(normalise_domain(entry))
+            normal[normalise_domain(entry.strip())] = None
         except InvalidDomain as error:
             faults.append(Fault(f"/{index}", f"{error}."))
-    return normal
+    return list(normal)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """The zones of the IANA database; `Factory` and `localtime` stand there on some machines and mean nothing."""
+    return frozenset(available_timezones()) - {"Factory", "localtime"}
 
 
 def _quiet_hours(_setting: Setting, value: Any, faults: list[Fault]) -> Any:
@@ -163,10 +173,10 @@ def _quiet_hours(_setting: Setting, value: Any, faults: list[Fault]) -> Any:
             Fault("", 'write a zone and two times, as {"zone": "Europe/Paris", "from": "22:00", "to": "08:00"}.')
         )
         return value
-    try:
-        ZoneInfo(value["zone"] if isinstance(value["zone"], str) else "")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        faults.append(Fault("/zone", "choose a time zone such as Europe/Paris."))
+    zone = value["zone"]
+    if not isinstance(zone, str) or zone not in _zones():
+        told = f"there is no time zone {zone}; " if isinstance(zone, str) and zone else ""
+        faults.append(Fault("/zone", f"{told[:80]}choose one such as Europe/Paris or America/New_York."))
     for name in ("from", "to"):
         if not isinstance(value[name], str) or not _CLOCK_TIME.fullmatch(value[name]):
             faults.append(Fault(f"/{name}", "write a time of the day as 22:00."))
