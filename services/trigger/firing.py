@@ -30,6 +30,7 @@ from services.trigger.store.records import (
     last_sequence,
     move_waits,
     raised_orders,
+    waits_of_profiles,
 )
 from services.trigger.store.rollups import Outcome, feed_outcomes
 from services.trigger.store.rows import Rows
@@ -76,6 +77,8 @@ def fire(
         return Fired(0, 0, more=False)
     shelf = BatchShelf(rows, cache)
     candidates, orphans = _candidates(shelf, found, registry)
+    if len(found) >= CHUNK:
+        candidates += _companions(rows, shelf, candidates, registry, credits, now)
     delete_waits(rows, [row.key for row in orphans])
     shelf.fetch_history({id(c.stored.process): c.stored.process for c in candidates}.values())
     batch = _Batch(rows, outbox, registry, now, last_sequence(rows))
@@ -104,6 +107,29 @@ def _candidates(
         else:
             candidates.append(_Candidate(row, place, moment, wait))
     return candidates, orphans
+
+
+def _companions(
+    rows: Rows,
+    shelf: BatchShelf,
+    candidates: Sequence[_Candidate],
+    registry: Registry,
+    credits: Mapping[int, int],
+    now: int,
+) -> list[_Candidate]:
+    """Further waits that are due, of the same moments and customers, where an earlier raise forbids a later one.
+
+    Of what is due together the smaller (due, process) wins (DOMAIN §4): the end of a chunk must not part them.
+    """
+    profiles = {c.stored.profile_key for c in candidates if c.moment.depends_on_past}
+    known = {c.row.key for c in candidates}
+    found = [
+        row
+        for row in waits_of_profiles(rows, profiles, now)
+        if row.key not in known and row.due_at <= credits.get(row.partition, 0)
+    ]
+    companions, _ = _candidates(shelf, found, registry)
+    return [companion for companion in companions if companion.moment.depends_on_past]
 
 
 class _Batch:

@@ -44,6 +44,12 @@ class Moment:
         """The timing in force now."""
         return self.versions[-1].timing
 
+    @property
+    def depends_on_past(self) -> bool:
+        """Whether a raise may forbid a later one: by the cool-down, `once`, or one for each order."""
+        once = self.settings.get("repeat") == "once" or self.template.once_per is not None
+        return once or bool(self.settings.get("coolDown"))
+
     def version_at(self, received: int) -> Version:
         """The settings in force at a signal's `receivedAt` (DOMAIN §5)."""
         versions = self.versions

@@ -229,6 +229,18 @@ def due_waits(rows: Rows, partition: int, until: int, limit: int) -> list[DueWai
     return [DueWait((bytes(key), moment, number), partition, due) for key, moment, number, due in found]
 
 
+def waits_of_profiles(rows: Rows, profiles: Iterable[bytes], until: int) -> list[DueWait]:
+    """The waits of profiles that stand in the index at or before `until`."""
+    found = rows.select_in(
+        "SELECT w.process_key, w.moment_id, w.number, w.partition, w.due_at"
+        " FROM processes p JOIN waits w ON w.process_key = p.key WHERE p.profile_key IN {values} AND w.due_at <= ?",
+        profiles,
+        "bytea",
+        more=(until,),
+    )
+    return [DueWait((bytes(key), moment, n), partition, due) for key, moment, n, partition, due in found]
+
+
 def move_waits(rows: Rows, moved: Sequence[tuple[int, WaitKey]]) -> None:
     """Set the index entries of waits: (due, wait)."""
     values = [(due, *key) for due, key in moved]
