@@ -9,16 +9,13 @@ import msgspec
 
 from contracts.configurations import AudienceState, ConfigurationState, KeyState
 from contracts.events import (
-    AUDIENCE_PROFILE,
-    EVENT_SOURCE,
-    PROFILE_SCHEMA,
-    AudienceProfileData,
-    AudienceProfileEvent,
+    audience_profile_data,
     encode_moment_event,
+    encode_profile_event,
     encode_recovered_event,
 )
 from contracts.moments import MomentState, SettingsVersion
-from contracts.processes import empty_content
+from contracts.processes import CartContent, empty_content
 from contracts.signals import (
     CATALOGUE,
     KINDS,
@@ -31,7 +28,7 @@ from contracts.signals import (
     make_signal,
 )
 from contracts.templates import Template, validate_settings
-from contracts.times import MINUTE, SECOND, from_rfc3339, parse_duration, to_datetime, to_rfc3339
+from contracts.times import MINUTE, SECOND, from_rfc3339, parse_duration, to_datetime
 from contracts.wire import Marker, SnapshotRequest
 
 TIME = from_rfc3339("2026-11-23T10:15:30.123Z")
@@ -120,17 +117,18 @@ def moment_message(template: Template) -> bytes:
     """A moment event of a template, with default settings."""
     settings, _ = validate_settings(template, {})
     length = parse_duration(settings["delay" if template.rule == "instant" else "duration"])
-    kind = CATALOGUE["cart/add" if template.process == "cart" else template.opens[0]]
+    kind = CATALOGUE[template.opens[0]]
     content = empty_content(template.process)
     content.apply(make_signal(id=_id(kind), source=_SOURCE, time=TIME, data=_data(kind, TIME)))
+    told = content.purchase() if isinstance(content, CartContent) and template.once_per == "order" else content
     return encode_moment_event(
-        raise_id=str(uuid5(NAMESPACE_URL, f"moments:raise:{template.type}")),
+        raise_id=_raise_id(template),
         moment=(_moment_id(template), template.title, template.type),
         configuration=(STATE.id, STATE),
         profile=("email", ADA),
         process=(template.process, _FIELDS.get(f"{template.process}_id", f"default:{SITE}")),
         site=SITE,
-        content=content.describe(),
+        content=told.describe(),
         attributes={"campaign": "autumn"},
         times=(TIME, TIME, TIME + length, TIME + length + SECOND // 50),
         number=1,
@@ -140,6 +138,10 @@ def moment_message(template: Template) -> bytes:
 
 def _moment_id(template: Template) -> str:
     return str(uuid5(NAMESPACE_URL, f"moments:moment:{template.type}"))
+
+
+def _raise_id(template: Template) -> str:
+    return str(uuid5(NAMESPACE_URL, f"moments:raise:{template.type}"))
 
 
 def recovered_message(template: Template) -> bytes:
@@ -155,41 +157,17 @@ def recovered_message(template: Template) -> bytes:
 def profile_message(template: Template) -> bytes:
     """The profile after that moment was raised."""
     kind = KINDS[0]
-    return msgspec.json.encode(
-        AudienceProfileEvent(
-            specversion="1.0",
-            id=str(uuid5(NAMESPACE_URL, "moments:profile:3")),
-            source=EVENT_SOURCE,
-            type=AUDIENCE_PROFILE,
-            time=to_rfc3339(TIME + SECOND),
-            datacontenttype="application/json",
-            dataschema=PROFILE_SCHEMA,
-            data=AudienceProfileData(
-                audience={"id": _AUDIENCE.id, "name": _AUDIENCE.name},
-                audience_configuration={"id": STATE.id, "name": STATE.name},
-                profile={"idType": "email", "id": ADA},
-                version=3,
-                first_seen_at=to_rfc3339(TIME - 60 * MINUTE),
-                last_seen_at=to_rfc3339(TIME),
-                last_signal={
-                    "type": kind.routing_key,
-                    "source": _SOURCE,
-                    "id": _id(kind),
-                    "time": to_rfc3339(TIME),
-                    "site": SITE,
-                },
-                attributes={"campaign": "autumn"},
-                last_moment={
-                    "id": _moment_id(template),
-                    "name": template.title,
-                    "type": template.type,
-                    "raiseId": str(uuid5(NAMESPACE_URL, f"moments:raise:{template.type}")),
-                    "raisedAt": to_rfc3339(TIME + SECOND),
-                },
-                counts={"signals": 2, "raises": 1},
-            ),
-        )
+    data = audience_profile_data(
+        configuration=(STATE.id, STATE),
+        profile=("email", ADA),
+        version=3,
+        times=(TIME - 60 * MINUTE, TIME),
+        last_signal=(kind.name, _SOURCE, _id(kind), SITE),
+        attributes={"campaign": "autumn"},
+        last_moment=(_moment_id(template), template.title, template.type, _raise_id(template), TIME + SECOND),
+        counts=(2, 1),
     )
+    return encode_profile_event(data, TIME + SECOND)[1]
 
 
 def configuration_message() -> bytes:

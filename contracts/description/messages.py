@@ -132,7 +132,8 @@ def _of_template(data: dict[str, Any], template: Template) -> dict[str, Any]:
     """`data` of the events of one template: its type, the kind of its process, its content."""
     moment = with_properties(data["properties"]["moment"], type={"const": template.type})
     process = with_properties(data["properties"]["process"], kind={"const": template.process})
-    return with_properties(data, moment=moment, process=process, content=content_schema(template.process))
+    content = content_schema(template.process, bought=template.once_per == "order")
+    return with_properties(data, moment=moment, process=process, content=content)
 
 
 def _moments(templates: list[Template]) -> Iterator[Described]:

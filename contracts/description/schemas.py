@@ -124,8 +124,11 @@ def signal_data(general: Mapping[str, Any], kind: SignalKind) -> dict[str, Any]:
     return with_properties(data, items={"minItems": 1}) if kind.needs_item else data
 
 
-def content_schema(process: str) -> Fragment:
-    """`content` of the moments of a kind of process (DOMAIN §7)."""
+def content_schema(process: str, *, bought: bool = False) -> Fragment:
+    """`content` of the moments of a kind of process (DOMAIN §7); `bought`: of a cart that was purchased."""
+    if bought:
+        order = {"orderId": words.SIGNAL_DATA["orderId"]}
+        return words.shape("The purchase.", {**order, "items": words.LINES, **words.PRICED}, (*order, *words.PRICED))
     if process == "cart":
         return words.shape("The cart.", {"items": words.LINES, **words.PRICED}, tuple(words.PRICED))
     if process == "browse":

@@ -223,13 +223,13 @@ PROFILE_DATA: dict[str, Fragment] = {
     "audienceConfiguration": defined("AudienceConfiguration", "By whose key it came."),
     "profile": defined("Profile", "The customer."),
     "version": count("Rises with every change of the profile: keep the greatest.", 1),
-    "firstSeenAt": instant("When the first signal was received."),
-    "lastSeenAt": instant("When the latest signal was received."),
+    "firstSeenAt": instant("When the first of its signals happened."),
+    "lastSeenAt": instant("When the latest of its signals happened."),
     "lastSignal": {
         "type": "object",
         "description": "The latest signal: type, source, id, time and site.",
         "properties": {
-            "type": text("Its routing key or kind."),
+            "type": text("Its kind, as cart/add."),
             "source": text("Its source."),
             "id": text("Its id."),
             "time": instant("When it happened."),

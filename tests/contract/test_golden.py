@@ -34,7 +34,7 @@ GOLDEN: dict[str, tuple[str, Any, str]] = {
     "signal.v1": ("signal", SignalEvent, "357bd89ac104e3f3"),
     "moment.v1": ("moment", MomentEvent, "0b2c6cfdbe38d4b7"),
     "moment.recovered.v1": ("moment.recovered", RecoveredEvent, "ba9fb2f9817d14c9"),
-    "audience.profile.v1": ("audience.profile", AudienceProfileEvent, "fc40b0f845d7c666"),
+    "audience.profile.v1": ("audience.profile", AudienceProfileEvent, "e01aba4fee6468d4"),
     "state.configuration.v1": ("state.configuration", ConfigurationState, "43e3de7afc979c14"),
     "state.moment.v1": ("state.moment", MomentState, "9eaedb8d6c1454c5"),
     "snapshot.request.v1": ("snapshot.request", SnapshotRequest, "77386075642ee85d"),

@@ -21,7 +21,7 @@ from contracts.events import (
     MomentEvent,
     RecoveredEvent,
 )
-from contracts.processes import empty_content
+from contracts.processes import CartContent, empty_content
 from contracts.signals import (
     CATALOGUE,
     KINDS,
@@ -198,9 +198,9 @@ TEXTS = st.none() | st.sampled_from(["", "x"])
 
 
 @cache
-def content_holder(process: str) -> Draft202012Validator:
+def content_holder(process: str, *, bought: bool = False) -> Draft202012Validator:
     """The validator of the content of a kind of process."""
-    schema = content_schema(process)
+    schema = content_schema(process, bought=bought)
     return validator({**schema, "$defs": definitions_for(schema)})
 
 
@@ -220,6 +220,7 @@ def test_content_that_any_signals_amount_to_holds(process: str, data: st.DataObj
             received_at=to_datetime(NOW),
             touchpoint="server",
             product_id=data.draw(TEXTS),
+            order_id=data.draw(TEXTS),
             price=data.draw(st.none() | st.just(2.5)),
             name=data.draw(TEXTS),
             url=data.draw(TEXTS),
@@ -233,6 +234,9 @@ def test_content_that_any_signals_amount_to_holds(process: str, data: st.DataObj
         content.apply(make_signal(id=f"s{number}", source="shop", time=NOW + number, data=given_))
 
     assert faults(json.loads(json.dumps(content.describe())), holds) == []
+    if isinstance(content, CartContent):
+        bought = json.loads(json.dumps(content.purchase().describe()))
+        assert faults(bought, content_holder(process, bought=True)) == []
 
 
 def test_examples_are_read_by_our_own_readers() -> None:
