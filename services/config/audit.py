@@ -34,6 +34,16 @@ class Audit:
             found, total = self._store.audit_page(listing, filters)
         return Page(items=tuple(found), page=listing.page, page_size=listing.page_size, total=total)
 
+    def forget(self, before: int) -> int:
+        """Delete what was written before an instant, a chunk to a transaction; returns how many entries."""
+        forgotten = 0
+        while True:
+            with self._store.transaction():
+                gone = self._store.forget_audit(before)
+            forgotten += gone
+            if not gone:
+                return forgotten
+
     def _write(self, kind: str, action: str, before: Any, after: Any, now: int) -> None:
         self._store.add_audit(
             at=now,

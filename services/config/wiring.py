@@ -44,6 +44,7 @@ class Config:
         self.store = ConfigStore(open_config_database(settings))
         self._clock = clock
         self._retention = retention
+        self._audit_retention = settings.audit_retention
         self._broker = connect_broker(settings.broker_url, clock)
         self._publisher = self._broker.publisher(topology)
         self._relay = Relay(self.store.database, self._publisher, clock)
@@ -99,6 +100,7 @@ class Config:
         now = self._clock.now()
         self._relay.forget(now - _DAY)
         self.program.moments.forget_old_settings(now - self._retention)
+        self.program.audit.forget(now - self._audit_retention)
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> Flask:

@@ -14,6 +14,7 @@ from services.trigger.engine.waits import ready_of
 from services.trigger.engine.walk import STOPPED
 from services.trigger.registry import Registry
 from services.trigger.store import reading
+from services.trigger.store.forgetting import forgotten_counts
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.reading import ProcessRow
 from services.trigger.store.records import load_moments
@@ -65,15 +66,17 @@ class _Audit:
         yield from rollup_differences(self._rows, ledgers, self._now)
 
     def _outcomes(self, ledgers: dict[str, dict[str, int]]) -> Iterator[Difference]:
-        """Raised, suppressed and contradicted as counted = as recorded.
+        """Raised, suppressed, contradicted and recovered as counted = as recorded, those forgotten since too.
 
         What stops suppressed before they were recorded has a counter of its own.
         """
-        recorded: dict[tuple[str, str], int] = Counter()
+        recorded: dict[tuple[str, str], int] = Counter(forgotten_counts(self._rows))
         for (moment, raised, reason), count in reading.outcome_counts(self._rows).items():
             recorded[moment, "raised" if raised else f"suppressed:{reason}"] += count
         for moment, count in reading.contradiction_counts(self._rows).items():
             recorded[moment, "contradicted"] += count
+        for moment, count in reading.recovery_counts(self._rows).items():
+            recorded[moment, "recovered"] += count
         for moment, counts in ledgers.items():
             if f"unrecorded:{STOPPED}" in counts:
                 recorded[moment, f"suppressed:{STOPPED}"] += counts[f"unrecorded:{STOPPED}"]
@@ -81,7 +84,7 @@ class _Audit:
             (moment, counter): value
             for moment, counts in ledgers.items()
             for counter, value in counts.items()
-            if counter in ("raised", "contradicted") or counter.startswith("suppressed:")
+            if counter in ("raised", "contradicted", "recovered") or counter.startswith("suppressed:")
         }
         for moment, counter in sorted(counted.keys() | recorded.keys()):
             expected, found = counted.get((moment, counter), 0), recorded.get((moment, counter), 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,142 +14,22 @@ from hypothesis import strategies as st
 
 from contracts.configurations import AudienceState, ConfigurationState
 from contracts.events import AUDIENCE_PROFILE, AudienceProfileEvent, profile_event_id_of
-from contracts.moments import MomentState, SettingsVersion
-from contracts.signals import Item, ProfileReference, Reference, Signal, SignalData, decode_signal, make_signal
-from contracts.signals.event import encode_signal
-from contracts.times import DAY, HOUR, MINUTE, SECOND, from_rfc3339, to_datetime, to_rfc3339
+from contracts.signals import Signal, decode_signal
+from contracts.times import DAY, HOUR, MINUTE, SECOND, to_rfc3339
 from contracts.topology import JOURNEYS, Binding, Queue
-from services.trigger.engine.application import profile_of
-from services.trigger.engine.membership import membership_of
 from services.trigger.engine.profile import LONGEST_VALUE, MOST_ATTRIBUTES
-from services.trigger.firing import fire
-from services.trigger.intake import apply_batch
-from services.trigger.registry import Registry
-from services.trigger.store.cache import Cache
-from services.trigger.store.keys import profile_key
-from services.trigger.store.migrations import MIGRATIONS
-from services.trigger.store.profiles import LAG, load_profiles
-from services.trigger.store.records import make_partitions, save_configuration
-from services.trigger.store.rows import Rows
-from services.trigger.store.shelf import Arrival
+from services.trigger.store.profiles import LAG
+from services.trigger.store.records import save_configuration
 from services.trigger.wiring import Trigger
-from shared.clock import ManualClock
-from shared.outbox import Outbox
-from shared.store import close_database, migrate, open_database
 from tests.integration.trigger_rig import STACKS, Rig, running_rig, wait_until
-
-T0 = from_rfc3339("2026-03-01T12:00:00Z")
-CONFIGURATION = ConfigurationState(id="c1", version=1, name="Shop", audience=AudienceState(id="a", name="Customers"))
-MOMENT = MomentState(
-    id="m1",
-    version=1,
-    type="cart_abandon",
-    name="Cart",
-    configuration_id="c1",
-    status="running",
-    running_since=T0 - DAY,
-    history=(SettingsVersion(version=1, since=T0 - DAY, settings={"duration": "PT1H"}),),
-)
-
-
-class Shop:
-    """A trigger's database, and the worker's steps over it without a broker."""
-
-    def __init__(self, url: str, *, moments: Sequence[MomentState] = (MOMENT,)) -> None:
-        self.database = open_database(url, schema="moments_trigger")
-        migrate(self.database, MIGRATIONS)
-        self.database.connect()
-        self.rows = Rows(self.database)
-        self.clock = ManualClock(T0)
-        self.outbox = Outbox(self.database, self.clock)
-        self.registry = Registry(DAY)
-        self.registry.put_configuration(CONFIGURATION)
-        for moment in moments:
-            self.registry.put_moment(moment)
-        self.cache = Cache()
-        self.told = 0
-        with self.database.atomic():
-            make_partitions(self.rows, 4)
-
-    def apply(self, *signals: Signal) -> list[AudienceProfileEvent]:
-        """Apply a batch; what it told."""
-        arrivals = [Arrival(1, each, body_of(each), profile_of(each), membership_of(each)) for each in signals]
-        with self.database.atomic():
-            apply_batch(self.rows, self.outbox, arrivals, self.registry, self.clock.now(), self.cache)
-        return self.news()
-
-    def fire(self, now: int) -> list[AudienceProfileEvent]:
-        """Decide what is due; what it told."""
-        with self.database.atomic():
-            fire(self.rows, self.outbox, self.registry, {1: now}, now, self.cache)
-        return self.news()
-
-    def news(self) -> list[AudienceProfileEvent]:
-        """The audience's messages that came to the outbox since they were looked at."""
-        found = self.rows.execute(
-            "SELECT id, message_id, body, optional, partition FROM outbox WHERE routing_key = ? AND id > ? ORDER BY id",
-            (AUDIENCE_PROFILE, self.told),
-        )
-        events = [msgspec.json.decode(bytes(row[2]), type=AudienceProfileEvent) for row in found]
-        for event, row in zip(events, found, strict=True):
-            assert event.id == row[1]
-            assert (row[3], row[4]) == (1, 1)
-            self.told = row[0]
-        return events
-
-    def restart(self) -> None:
-        """Forget what is only in memory."""
-        self.cache.clear()
-
-    def state(self, profile: str = "ada@example.com") -> Any:
-        """What is known of a profile now."""
-        identity = profile_of(signal(profile=profile))
-        key = profile_key(identity)
-        return load_profiles(self.rows, {key: identity})[key]
+from tests.integration.trigger_shop import T0, Shop, signal
 
 
 @pytest.fixture
 def shop(database_url: str) -> Iterator[Shop]:
     made = Shop(database_url)
     yield made
-    made.database.close()
-    close_database(made.database)
-
-
-_numbers = iter(range(10**9))
-
-
-def signal(
-    time: int = T0,
-    profile: str = "ada@example.com",
-    kind: str = "cart/add",
-    *,
-    id: str = "",
-    configuration: str = "c1",
-    received: int | None = None,
-    cart: str = "k",
-    **attributes: Any,
-) -> Signal:
-    """A signal of a cart."""
-    data = SignalData(
-        signal=kind,
-        audience_configuration=Reference(configuration, "Shop"),
-        audience=Reference("a", "Customers"),
-        profile=ProfileReference("email", profile),
-        received_at=to_datetime(max(time, T0) if received is None else received),
-        touchpoint="web",
-        site="shop.example.com",
-        cart_id=cart,
-        order_id="o" if kind.startswith("order/") else None,
-        items=(Item(product_id="p1", price=2.5, currency="EUR"),) if kind == "cart/add" else (),
-        attributes=attributes,
-    )
-    return make_signal(id=id or f"s{next(_numbers)}", source="shop", time=time, data=data)
-
-
-def body_of(made: Signal) -> bytes:
-    """The bytes of a signal, as they travel."""
-    return encode_signal(id=made.id, source=made.source, time=made.time, data=made.data)
+    made.close()
 
 
 def test_the_first_signal_of_a_profile_is_told_and_a_further_one_is_not(shop: Shop) -> None:
@@ -282,7 +162,7 @@ def test_a_raise_is_told_once_for_a_profile_however_many_came_together(shop: Sho
     recorded = dict(shop.rows.execute("SELECT id, moment_id FROM raises"))
     assert ada.last_moment == {
         "id": "m1",
-        "name": "Cart",
+        "name": "Moment m1",
         "type": "cart_abandon",
         "raiseId": ada.last_moment["raiseId"],
         "raisedAt": to_rfc3339(now),

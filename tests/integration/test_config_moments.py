@@ -325,3 +325,15 @@ def test_the_audit_log_tells_what_was_before_and_after(config: Client, shop: dic
 
     assert [entry["action"] for entry in log] == ["set running", "create"]
     assert (log[0]["before"]["status"], log[0]["after"]["status"]) == ("draft", "running")
+
+
+def test_the_audit_log_forgets_what_is_old(config: Client, shop: dict[str, Any], clock: ManualClock) -> None:
+    old = config.make_moment(shop["id"])
+    clock.advance(401 * DAY)
+    config.set_status(old["id"], "running")
+
+    forgotten = config.service.program.audit.forget(clock.now() - 400 * DAY)
+
+    assert forgotten == 2
+    assert [entry["action"] for entry in config.get("/api/v1/audit")["items"]] == ["set running"]
+    assert config.service.program.audit.forget(clock.now() - 400 * DAY) == 0

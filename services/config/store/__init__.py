@@ -251,3 +251,10 @@ class ConfigStore:
         conditions = [getattr(table, column) == value for column, value in filters.items()]
         found, total = self._audit.page(conditions, [table.id.desc()], listing)
         return [audit_entry_of(row) for row in found], total
+
+    def forget_audit(self, before: int, limit: int = 1000) -> int:
+        """Delete up to `limit` entries that were written before an instant, the oldest first; how many."""
+        table = self._audit.table
+        oldest = table.select(table.id).where(table.at < before).order_by(table.id).limit(limit)
+        ids = [row["id"] for row in oldest.dicts()]
+        return int(table.delete().where(table.id.in_(ids)).execute()) if ids else 0

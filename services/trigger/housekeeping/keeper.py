@@ -48,10 +48,13 @@ class Keeper:
         duties: Sequence[Duty],
         transaction: Callable[[], AbstractContextManager[Rows]],
         house: Callable[[], House],
+        *,
+        share: float = SHARE,
     ) -> None:
         self._duties = tuple(duties)
         self._transaction = transaction
         self._house = house
+        self._share = share
         self._called = threading.Event()
         self._waiting: deque[Duty] = deque()
         self._running: _Running | None = None
@@ -85,7 +88,7 @@ class Keeper:
         if self._running is not None:
             self._do_chunk(self._running)
         took = stopwatch() - began
-        self._rest_until = began + took / SHARE
+        self._rest_until = began + took / self._share
 
     def _take_next(self) -> None:
         if not self._waiting:

@@ -156,15 +156,20 @@ def decisions(rows: Rows, moment_id: str) -> Iterator[Decided]:
         place = (found[-1][6], found[-1][0])
 
 
-def forget_course(rows: Rows, before: int) -> None:
-    """Delete what took effect before an instant, but of each moment the newest state of that time.
+def forget_course(rows: Rows, before: int, limit: int = 1000) -> int:
+    """Delete what took effect before an instant, but of each moment the newest state of that time; how many rows.
 
-    `before`: µs; signals older than that are kept no more.
+    `before`: µs; signals older than that are kept no more. `limit`: of retimed waits that go at once.
     """
-    rows.execute(
+    settled = rows.change(
         "DELETE FROM settlements WHERE settled_at < ? AND EXISTS (SELECT 1 FROM settlements newer"
         " WHERE newer.moment_id = settlements.moment_id AND newer.version > settlements.version"
         " AND newer.settled_at < ?)",
         (before, before),
     )
-    rows.execute("DELETE FROM retimed WHERE due_at < ?", (before,))
+    row = "ctid" if rows.postgresql else "rowid"
+    retimed = rows.change(
+        f"DELETE FROM retimed WHERE {row} IN (SELECT {row} FROM retimed WHERE due_at < ? LIMIT ?)",  # noqa: S608
+        (before, limit),
+    )
+    return settled + retimed

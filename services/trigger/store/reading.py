@@ -175,6 +175,11 @@ def contradiction_counts(rows: Rows) -> dict[str, int]:
     return dict(rows.execute("SELECT moment_id, count(*) FROM contradictions GROUP BY moment_id"))
 
 
+def recovery_counts(rows: Rows) -> dict[str, int]:
+    """Moment → how many recoveries are recorded."""
+    return dict(rows.execute("SELECT moment_id, count(*) FROM recoveries GROUP BY moment_id"))
+
+
 def unpublished_raises(rows: Rows, since: int, limit: int) -> list[tuple[str, str]]:
     """(moment, id) of raises decided at or after `since` of which no message stands in the outbox, sent or not."""
     sql = (
