@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contracts.moments import MomentState
 from contracts.times import MINUTE
+from services.trigger.wiring import Trigger
 from tests.integration.trigger_rig import STACKS, Rig, running_rig, seconds, wait_until
 
 
@@ -157,6 +159,43 @@ def test_an_edit_that_makes_one_wait_due_gives_it_the_whole_minute_until_its_nex
     rig.listen_until(lambda: rig.events, "the moment")
     assert rig.events[0].due_at == slid.time + seconds(1)
     assert len(rig.events[0].data["signalIds"]) == 2
+
+
+def test_the_spread_that_the_preview_foretold_is_raised_one_after_the_other_and_at_its_dues(rig: Rig) -> None:
+    """Sixty waits, one a second; the first of them are awaited."""
+    rig.moment(since=rig.clock.now() - 10 * MINUTE, duration="PT2H")
+    rig.started()
+    first = rig.clock.now() - 5 * MINUTE
+    order = [f"u{n * 7 % 60}@example.com" for n in range(60)]
+    rig.send(*(rig.signal(profile, received=first + n) for n, profile in enumerate(order)))
+    wait_until(lambda: rig.pending() == 60, "sixty waits")
+    foretold = asked_preview(rig, {"settings": {"duration": "PT1M"}})
+    assert (foretold["pending"], foretold["moved"], foretold["dueAtOnce"]) == (60, 60, 60)
+    assert foretold["raisesInNextHour"] == {"before": 0, "after": 60}
+
+    edited = rig.edit(duration="PT1M")
+    settled(rig, edited)
+
+    since = edited.history[-1].since
+    rig.listen_until(lambda: len(rig.raised()) >= 5, "the first moments")
+    events = sorted(rig.events, key=lambda event: event.due_at)
+    assert [(event.profile, event.due_at) for event in events] == [
+        (profile, since + seconds(n + 1)) for n, profile in enumerate(order[: len(events)])
+    ]
+    assert all(event.raised_at >= event.due_at for event in events)
+    left = rig.read("SELECT w.due_at, p.profile FROM waits w JOIN processes p ON p.key = w.process_key ORDER BY 1")
+    assert left == [(since + seconds(n + 1), order[n]) for n in range(60 - len(left), 60)]
+
+
+def asked_preview(rig: Rig, change: dict[str, Any]) -> Any:
+    """What trigger's REST tells of a change of m1."""
+    trigger = Trigger(rig.settings, rig.clock)
+    trigger.start()
+    headers = {"Authorization": f"Bearer {rig.settings.admin_token}"}
+    answer = trigger.app.test_client().post("/api/v1/moments/m1/preview", json=change, headers=headers)
+    trigger.close()
+    assert answer.status_code == 200, answer.get_data()
+    return answer.get_json()
 
 
 def test_an_edit_moves_dues_that_are_not_reached_to_the_new_duration(rig: Rig) -> None:

@@ -227,6 +227,29 @@ def test_dues_that_were_given_stand_when_a_settling_is_finished_much_later(
     assert desk.dues() == given[2:] + rest
 
 
+def test_two_workers_spread_their_waits_over_the_same_minute_though_one_learns_of_the_edit_later(
+    desk: Desk, database_url: str
+) -> None:
+    """Each has partitions of its own; what one has settled is not settled for the other."""
+    other = Desk(database_url, partition=1)
+    other.clock = desk.clock
+    desk.run(since=desk.now - DAY, duration="PT2H")
+    other.keep(desk.state, new_run=True)
+    here, there = waiting(desk, 4), waiting(other, 6, prefix="v")
+    desk.clock.advance(10 * MINUTE)
+    edited, state = desk.now, desk.edited(duration="PT1M")
+
+    desk.keep(state)
+    assert desk.dues()[:4] == evenly(edited, here)
+    desk.clock.advance(3 * SECOND)
+    other.keep(state)
+
+    assert desk.dues() == sorted(evenly(edited, here) + evenly(edited, there))
+    desk.clock.advance(MINUTE)
+    assert (desk.fire(), other.fire()) == (4, 6)
+    other.close()
+
+
 def test_a_settling_that_is_killed_at_any_chunk_is_finished_with_the_same_dues(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

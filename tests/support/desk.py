@@ -31,8 +31,6 @@ from shared.outbox import Outbox
 from shared.store import close_database, connected, migrate, open_database
 
 START = 1_790_000_000_000_000
-ONLY = 0
-"""The one partition."""
 
 
 class Killed(Exception):
@@ -40,9 +38,13 @@ class Killed(Exception):
 
 
 class Desk:
-    """One worker's place. `lives`: transactions that still commit before it is killed; None: any number."""
+    """One worker's place, with one partition.
 
-    def __init__(self, database_url: str, start: int = START) -> None:
+    `lives`: how many transactions still commit before it is killed; None for any number.
+    """
+
+    def __init__(self, database_url: str, start: int = START, *, partition: int = 0) -> None:
+        self.partition = partition
         self.database = open_database(database_url, schema="moments_trigger", busy=True)
         migrate(self.database, MIGRATIONS)
         self.rows = Rows(self.database)
@@ -127,7 +129,7 @@ class Desk:
         moment = self.registry.moment(self.state.id)
         assert moment is not None
         with connected(self.database):
-            self.changes.settle(moment, self.state.version, [ONLY], self.now, new_run=new_run)
+            self.changes.settle(moment, self.state.version, [self.partition], self.now, new_run=new_run)
 
     def add(self, *profiles: str, kind: str = "cart/add", **given: Any) -> list[Signal]:
         """Signals of carts, one of each profile, as of now; applied."""
@@ -167,7 +169,7 @@ class Desk:
         """Take signals in, two thousand to a transaction."""
         with connected(self.database):
             for start in range(0, len(signals), 2000):
-                arrivals = [_arrival(signal) for signal in signals[start : start + 2000]]
+                arrivals = [_arrival(signal, self.partition) for signal in signals[start : start + 2000]]
                 with self.transaction() as rows:
                     apply_batch(rows, Outbox(self.database, self.clock), arrivals, self.registry, self.now, self.cache)
 
@@ -189,7 +191,7 @@ class Desk:
             while True:
                 with self.transaction() as rows:
                     outbox = Outbox(self.database, self.clock)
-                    fired = fire(rows, outbox, self.registry, {ONLY: self.now}, self.now, self.cache)
+                    fired = fire(rows, outbox, self.registry, {self.partition: self.now}, self.now, self.cache)
                 raised += fired.raised
                 if not fired.more:
                     return raised
@@ -222,6 +224,6 @@ class Desk:
         close_database(self.database)
 
 
-def _arrival(signal: Signal) -> Arrival:
+def _arrival(signal: Signal, partition: int) -> Arrival:
     body = encode_signal(id=signal.id, source=signal.source, time=signal.time, data=signal.data)
-    return Arrival(ONLY, signal, body, profile_of(signal), membership_of(signal))
+    return Arrival(partition, signal, body, profile_of(signal), membership_of(signal))
