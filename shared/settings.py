@@ -132,6 +132,11 @@ class Settings:
     webhook_disable_after: int = _variable(
         "MOMENTS_WEBHOOK_DISABLE_DAYS", "Days without a success after which a failing webhook is disabled.", default="5"
     )
+    webhook_most_waiting: int = _variable(
+        "MOMENTS_WEBHOOK_MOST_WAITING",
+        "Deliveries that may wait for one webhook; over it the oldest are dropped and counted.",
+        default="250000",
+    )
     webhook_log: int = _variable(
         "MOMENTS_WEBHOOK_LOG_DAYS", "Days for which deliveries are kept after their end.", default="7"
     )
@@ -172,6 +177,7 @@ class Settings:
             webhook_endpoint_concurrency=read.number("webhook_endpoint_concurrency", 1, 500),
             webhook_retry_factor=read.factor("webhook_retry_factor", 0.0001, 10),
             webhook_disable_after=read.number("webhook_disable_after", 1, 365) * _DAY,
+            webhook_most_waiting=read.number("webhook_most_waiting", 1, 100_000_000),
             webhook_log=read.number("webhook_log", 1, 3_650) * _DAY,
         )
 

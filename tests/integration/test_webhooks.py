@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 
 from contracts.topology import DEAD_LETTERS, UNROUTED, WEBHOOKS
+from services.trigger.webhooks import takeup
 from services.trigger.webhooks.takeup import TakeUp
+from services.trigger.wiring import Trigger
 from shared.broker import BrokerError, Consumer, Delivery
+from shared.clock import stopwatch
+from shared.settings import Settings
 from shared.store import connected
-from tests.integration.trigger_rig import ROOT, STACKS
-from tests.integration.webhook_rig import WebhookRig, webhook_rig
+from tests.integration.trigger_rig import ROOT, STACKS, running_rig
+from tests.integration.webhook_rig import TOKEN, WEBHOOKS_PATH, WebhookRig, webhook_rig
 from tests.support.endpoint import Endpoint, Reply, endpoint
 from tests.support.processes import wait_until
 
@@ -60,6 +64,31 @@ def test_an_event_comes_signed_to_every_webhook_that_wants_it(rig: WebhookRig, j
         assert rig.broker.depth(UNROUTED) == 0
 
 
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_moment_that_the_worker_raises_and_the_signal_before_it_come_by_webhook(
+    request: pytest.FixtureRequest, tmp_path: Path, journey: Endpoint, stack: str
+) -> None:
+    with running_rig(request, tmp_path, stack) as rig:
+        rig.environment |= {"MOMENTS_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8", "MOMENTS_WEBHOOK_PLAIN_HTTP": "yes"}
+        trigger = Trigger(Settings.from_environment(rig.environment), rig.clock)
+        trigger.start()
+        wanted = {"name": "Journey", "url": journey.url, "patterns": ["moment.*", "signal.cart.add"]}
+        made = trigger.app.test_client().post(WEBHOOKS_PATH, json=wanted, headers={"Authorization": f"Bearer {TOKEN}"})
+        trigger.close()
+        rig.moment(duration="PT1S")
+        rig.started()
+        wait_until(lambda: rig.read("SELECT bound_revision FROM webhook_state")[0][0] == 1, "the bindings")
+        added = rig.add("ada@example.com")
+
+        rig.listen_until(lambda: rig.events and len(journey.received) >= 2, "the moment on both ways")
+        by_type = {each.event["type"]: each for each in journey.received}
+        assert set(by_type) == {"signal.cart.add", "moment.cart_abandon"}
+        assert by_type["signal.cart.add"].webhook_id == added.id
+        assert by_type["moment.cart_abandon"].webhook_id == rig.events[0].id
+        assert by_type["moment.cart_abandon"].event["data"] == rig.events[0].data
+        assert all(each.signed_with(made.get_json()["secret"]) for each in journey.received)
+
+
 def test_what_the_broker_repeats_is_sent_once(rig: WebhookRig, journey: Endpoint) -> None:
     webhook = rig.subscribe(journey.url, "moment.#")
     rig.run()
@@ -92,7 +121,7 @@ class Forgetful:
 def test_a_take_up_that_dies_before_its_acknowledgement_doubles_nothing(rig: WebhookRig, journey: Endpoint) -> None:
     webhook = rig.subscribe(journey.url, "moment.#")
     with connected(rig.database):
-        take_up = TakeUp(rig.subscriptions, rig.deliveries, rig.broker, rig.publisher, rig.clock, "t", lambda: None)
+        take_up = TakeUp(rig.subscriptions, rig.deliveries, rig.broker, rig.publisher, rig.clock, "t", lambda: None, 9)
         take_up.look()
         rig.publish("moment.cart_abandon", "e1")
         rig.publish("moment.cart_abandon", "e2")
@@ -182,6 +211,70 @@ def test_a_slow_endpoint_delays_no_other_and_each_is_bounded(request: pytest.Fix
         wait_until(lambda: len(slow.received) == 20, "the slow endpoint")
         assert slow.busiest == 3
         assert quick.busiest <= 3
+
+
+def test_slow_endpoints_with_much_to_get_starve_nobody(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    bounds = {"MOMENTS_WEBHOOK_CONCURRENCY": "4", "MOMENTS_WEBHOOK_ENDPOINT_CONCURRENCY": "4"}
+    with (
+        webhook_rig(request, tmp_path, "embedded", **bounds) as rig,
+        endpoint(lambda _: Reply(hold=threading.Event(), most=0.2)) as slow,
+        endpoint() as quick,
+    ):
+        slow_one, quick_one = rig.subscribe(slow.url), rig.subscribe(quick.url)
+        rig.take(slow_one["id"], *(f"s{n}" for n in range(200)))
+        rig.run()
+        wait_until(lambda: len(slow.received) >= 4, "the slow endpoint to have all places")
+        rig.take(quick_one["id"], "q")
+
+        wait_until(lambda: quick.received, "the quick endpoint")
+        assert len(slow.received) < 80
+
+
+def test_what_waits_is_bounded_and_the_oldest_go(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takeup, "_COUNT_EVERY", 50)
+    held = threading.Event()
+    with (
+        webhook_rig(request, tmp_path, "embedded", MOMENTS_WEBHOOK_MOST_WAITING="100") as rig,
+        endpoint(lambda _: Reply(hold=held)) as away,
+    ):
+        webhook = rig.subscribe(away.url, "moment.#")
+        rig.run()
+        rig.bound()
+        for n in range(250):
+            rig.publish("moment.welcome", f"e{n}")
+        wait_until(lambda: "e249" in rig.states(webhook), "the last event")
+        count = f'moments_webhook_outcomes_total{{outcome="dropped",webhook="{webhook["id"]}"}}'
+        wait_until(lambda: rig.metrics().get(count, 0) > 100, "the oldest to go")
+
+        waiting = {each["eventId"] for each in rig.call("GET", f"/{webhook['id']}/deliveries?limit=500")["items"]}
+        assert len(waiting) == 250 - rig.metrics()[count]
+        assert 100 <= len(waiting) < 150
+        assert {f"e{n}" for n in range(160, 250)} <= waiting
+        held.set()
+
+
+def test_a_stop_gives_what_is_underway_a_little_time(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    held = threading.Event()
+    with webhook_rig(request, tmp_path, "embedded") as rig, endpoint(lambda _: Reply(hold=held)) as slow:
+        webhook = rig.subscribe(slow.url)
+        rig.take(webhook["id"], "e")
+        rig.run()
+        wait_until(lambda: slow.busy, "the request")
+        threading.Timer(0.3, held.set).start()
+        rig.stop()
+        assert rig.states(webhook) == {"e": "delivered"}
+
+        held.clear()
+        rig.take(webhook["id"], "other")
+        rig.run()
+        wait_until(lambda: slow.busy, "the request")
+        began = stopwatch()
+        rig.stop()
+        assert stopwatch() - began < 6
+        assert rig.states(webhook)["other"] == "pending"
+        held.set()
 
 
 def test_an_endpoint_that_fails_is_asked_one_at_a_time(rig: WebhookRig, journey: Endpoint) -> None:

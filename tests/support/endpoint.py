@@ -43,12 +43,13 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered. `hold`: wait for it first."""
+    """What is answered. `hold`: wait for it first, at most `most` seconds."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b"thanks"
     hold: threading.Event | None = None
+    most: float = 30.0
 
 
 @dataclass(slots=True)
@@ -76,7 +77,7 @@ class Endpoint:
         try:
             reply = self.answer(received)
             if reply.hold is not None:
-                reply.hold.wait(30)
+                reply.hold.wait(reply.most)
             return reply
         finally:
             with self.lock:

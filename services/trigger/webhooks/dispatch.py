@@ -69,6 +69,8 @@ class Dispatcher:
         self._results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
         self._unrecorded: list[_Result] = []
         self._flying: Counter[str] = Counter()
+        self._turns: dict[str, int] = {}
+        self._count = 0
         self.wake = threading.Event()
 
     @property
@@ -82,27 +84,50 @@ class Dispatcher:
         Raises what the store raises; what came back is then recorded by a later turn.
         """
         self.record()
-        subscriptions = self._subscriptions.enabled()
-        due = self._deliveries.due(subscriptions)
+        due = self._deliveries.due()
+        subscriptions = [each for each in self._subscriptions.enabled() if each.id in due] if due else []
         now = self._clock.now()
-        wakes = []
-        for each in sorted(subscriptions, key=lambda each: due.get(each.id, 0)):
-            at = max(due.get(each.id, now), each.paused_until)
-            if each.id in due and at > now:
-                wakes.append(at)
-            elif each.id in due:
-                self._send_due(each, now)
-        return min(wakes, default=None)
+        dues = {each.id: max(due[each.id], each.paused_until) for each in subscriptions}
+        self._send_due([each for each in subscriptions if dues[each.id] <= now], now)
+        return min((at for at in dues.values() if at > now), default=None)
 
-    def _send_due(self, subscription: Subscription, now: int) -> None:
-        most = _AT_MOST_AT_ONCE if subscription.failing_since is not None else self._rules.endpoint_concurrency
-        room = min(most - self._flying[subscription.id], self._rules.concurrency - self.flying)
-        if room <= 0:
-            return
-        with self._deliveries.rows.database.atomic():
-            claimed = self._deliveries.claim(subscription, room, now, now + self._rules.lease, uuid.uuid4().hex)
+    def _send_due(self, ready: list[Subscription], now: int) -> None:
+        """Fill the free places; a webhook that had less than it was given leaves the rest to the others."""
+        while places := self._places(ready):
+            offered = [each for each in ready if places[each.id]]
+            with self._deliveries.rows.database.atomic():
+                claimed = [self._claim(each, places[each.id], now) for each in offered]
+            empty = {each.id for each, found in zip(offered, claimed, strict=True) if len(found) < places[each.id]}
+            ready = [each for each in ready if each.id not in empty]
+            for found in claimed:
+                self._start(found)
+
+    def _places(self, ready: list[Subscription]) -> Counter[str]:
+        """Webhook → how many requests it may begin.
+
+        Each free place goes to the one with the fewest, and of these to the one that waits longest for its turn, so
+        that slow ones with much to get starve nobody.
+        """
+        places: Counter[str] = Counter()
+        for _ in range(self._rules.concurrency - self.flying):
+            open_ones = [each.id for each in ready if self._flying[each.id] + places[each.id] < self._limit(each)]
+            if not open_ones:
+                break
+            chosen = min(open_ones, key=lambda each: (self._flying[each] + places[each], self._turns.get(each, 0)))
+            self._count += 1
+            self._turns[chosen] = self._count
+            places[chosen] += 1
+        return places
+
+    def _limit(self, subscription: Subscription) -> int:
+        return _AT_MOST_AT_ONCE if subscription.failing_since is not None else self._rules.endpoint_concurrency
+
+    def _claim(self, subscription: Subscription, most: int, now: int) -> list[Claimed]:
+        return self._deliveries.claim(subscription, most, now, now + self._rules.lease, uuid.uuid4().hex)
+
+    def _start(self, claimed: list[Claimed]) -> None:
         for each in claimed:
-            self._flying[subscription.id] += 1
+            self._flying[each.subscription.id] += 1
             threading.Thread(target=self._send, args=(each,), name="webhook", daemon=True).start()
 
     def _send(self, claimed: Claimed) -> None:

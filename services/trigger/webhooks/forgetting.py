@@ -19,6 +19,7 @@ def forget(subscriptions: SubscriptionRows, deliveries: DeliveryRows, before: in
     for owner in deliveries.owners():
         while gone := _unwanted(deliveries, owner, enabled.get(owner), before):
             yield gone
+    subscriptions.forget_counters()
 
 
 def forget_profile(deliveries: DeliveryRows, profile_key: bytes) -> Iterator[int]:

@@ -52,7 +52,7 @@ class WebhookGauges(Collector):
     def _outcomes(self) -> Iterator[Metric]:
         family = CounterMetricFamily(
             "moments_webhook_outcomes",
-            "Events taken up, delivered, dead; attempts failed; times disabled by itself.",
+            "Events taken up, delivered, dead, dropped; attempts failed; times disabled by itself.",
             labels=("webhook", "outcome"),
         )
         for subscription_id, counter, value in self._subscriptions.counters():

@@ -61,15 +61,8 @@ class Webhooks:
         self._clock = clock
         self._ended = threading.Event()
         self._dispatcher = Dispatcher(subscriptions, deliveries, sender, clock, rules_of(settings), random.random)
-        self._take_up = TakeUp(
-            subscriptions,
-            deliveries,
-            broker,
-            publisher,
-            clock,
-            settings.trigger_name,
-            self._dispatcher.wake.set,
-        )
+        nudge, most = self._dispatcher.wake.set, settings.webhook_most_waiting
+        self._take_up = TakeUp(subscriptions, deliveries, broker, publisher, clock, settings.trigger_name, nudge, most)
         self._threads = [
             threading.Thread(target=self._keep_on, args=(work,), name=name, daemon=True)
             for name, work in (

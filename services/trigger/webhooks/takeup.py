@@ -28,6 +28,8 @@ _BIND_AGAIN_EVERY = 60.0
 _BINDER_LEASE = 30_000_000
 _CONFIRM = 10.0
 _LONGEST_TEXT = 1_000
+_COUNT_EVERY = 1_000
+"""Counting what waits costs some milliseconds, so it is done once for so many events."""
 
 
 class _Profile(msgspec.Struct, rename="camel"):
@@ -71,7 +73,7 @@ class TakeUp:
 
     def __init__(
         self, rows: SubscriptionRows, deliveries: DeliveryRows, broker: Broker, publisher: Publisher, clock: Clock,
-        name: str, nudge: Callable[[], None],
+        name: str, nudge: Callable[[], None], most_waiting: int,
     ) -> None:  # fmt: skip
         self._rows = rows
         self._deliveries = deliveries
@@ -80,6 +82,8 @@ class TakeUp:
         self._clock = clock
         self._name = name
         self._nudge = nudge
+        self._most_waiting = most_waiting
+        self._unwatched: Counter[str] = Counter()
         self._revision = -1
         self._looked_at = self._bound_at = -_BIND_AGAIN_EVERY
         self._wanted: frozenset[str] = frozenset()
@@ -142,6 +146,21 @@ class TakeUp:
             self._rows.count_up(Counter((each.subscription_id, "taken") for each in new))
         if new:
             self._nudge()
+            self._bound_waiting(new)
+
+    def _bound_waiting(self, new: Sequence[Taken]) -> None:
+        """Now and then, see that what waits for an endpoint that is away stays bounded: the oldest go."""
+        self._unwatched.update(each.subscription_id for each in new)
+        for subscription_id in [key for key, count in self._unwatched.items() if count >= _COUNT_EVERY]:
+            del self._unwatched[subscription_id]
+            surplus = self._deliveries.surplus(subscription_id, self._most_waiting)
+            if surplus:
+                _log.warning("webhooks.dropped", webhook=subscription_id, deliveries=surplus)
+            while surplus > 0:
+                with self._rows.rows.database.atomic():
+                    gone = self._deliveries.drop_oldest(subscription_id, surplus)
+                    self._rows.count_up(Counter({(subscription_id, "dropped"): gone}))
+                surplus = surplus - gone if gone else 0
 
     def look(self) -> None:
         """Now and then: bind what is wanted and unbind what is not, when something has changed."""

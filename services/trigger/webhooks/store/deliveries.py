@@ -39,7 +39,7 @@ class DeliveryRows:
         self.rows = rows
 
     def add(self, taken: Sequence[Taken], now: int) -> list[Taken]:
-        """Write those that are new, due at once; returns them."""
+        """Write those that are new, due at once, in their order; returns them."""
         by_key = {each.key: each for each in taken}
         columns = {
             **{"key": "bytea", "subscription_id": "text", "event_id": "text", "type": "text", "profile_key": "bytea"},
@@ -47,19 +47,18 @@ class DeliveryRows:
         }
         rows = [
             (key, each.subscription_id, each.event_id, each.type, each.profile_key, each.body, "pending", now, 0, now)
-            for key, each in sorted(by_key.items())
+            for key, each in by_key.items()
         ]
         new = self.rows.insert_new("webhook_deliveries", columns, rows, "key", "(key)")
         return [by_key[bytes(key)] for key in new]
 
-    def due(self, subscriptions: Sequence[Subscription]) -> dict[str, int]:
-        """Subscription → when its next delivery is due; without those that have none."""
+    def due(self) -> dict[str, int]:
+        """Enabled subscription → when its next delivery is due; without those that have none. A seek for each."""
         sql = (
-            "SELECT next_at FROM webhook_deliveries WHERE subscription_id = ? AND state = 'pending'"
-            " ORDER BY next_at LIMIT 1"
+            "SELECT s.id, (SELECT d.next_at FROM webhook_deliveries d WHERE d.subscription_id = s.id"
+            " AND d.state = 'pending' ORDER BY d.next_at LIMIT 1) FROM webhook_subscriptions s WHERE s.enabled = 1"
         )
-        found = {each.id: self.rows.execute(sql, (each.id,)) for each in subscriptions}
-        return {subscription_id: int(rows[0][0]) for subscription_id, rows in found.items() if rows}
+        return {row[0]: int(row[1]) for row in self.rows.execute(sql) if row[1] is not None}
 
     def claim(self, subscription: Subscription, most: int, now: int, until: int, claim: str) -> list[Claimed]:
         """Take deliveries that are due; nobody else gets them before `until`. What another is taking is skipped."""
@@ -162,6 +161,19 @@ class DeliveryRows:
             " GROUP BY subscription_id ORDER BY subscription_id"
         )
         return [(row[0], int(row[1]), int(row[2])) for row in self.rows.execute(sql)]
+
+    def surplus(self, subscription_id: str, most: int) -> int:
+        """How many more of a webhook's wait than may."""
+        sql = "SELECT count(*) FROM webhook_deliveries WHERE subscription_id = ? AND state = 'pending'"
+        return max(0, int(self.rows.execute(sql, (subscription_id,))[0][0]) - most)
+
+    def drop_oldest(self, subscription_id: str, count: int) -> int:
+        """Delete some of the oldest that wait and are not being sent, at most `count`; returns how many."""
+        sql = (
+            "SELECT id FROM webhook_deliveries WHERE subscription_id = ? AND state = 'pending' AND claim IS NULL"
+            " ORDER BY id LIMIT ?"
+        )
+        return self._forget(sql, (subscription_id, min(count, _CHUNK)))
 
     # Forgetting, in parts: nobody is held up for long.
 

@@ -122,6 +122,12 @@ class SubscriptionRows:
             )
         ]
 
+    def forget_counters(self) -> None:
+        """Delete what was counted, by requests that were underway, for webhooks that are no more."""
+        self.rows.execute(
+            "DELETE FROM webhook_counters WHERE subscription_id NOT IN (SELECT id FROM webhook_subscriptions)"
+        )
+
     # What is bound.
 
     def revision(self) -> int:
