@@ -29,7 +29,7 @@ class Served:
 SERVICES: Mapping[str, Served] = {
     "config": Served(0, threads=8),
     "ingestion": Served(1),
-    "trigger": Served(2),
+    "trigger": Served(2, threads=8),
     "trigger-worker": Served(None),
 }
 
@@ -51,12 +51,14 @@ def command_of(service: str, settings: Settings) -> tuple[str, ...]:
     port = port_of(service, settings.port_base)
     if port is None:
         return (sys.executable, "-m", "services.trigger.worker")
-    host = settings.host
+    host, threads = settings.host, SERVICES[service].threads
+    if service == "trigger":
+        threads += settings.streams  # each holds one for as long as it is open
     workers = settings.ingestion_workers if service == "ingestion" else 1
     return (
         *(sys.executable, "-m", "gunicorn", f"services.{service}.wsgi:application()"),
         *("--bind", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"),
-        *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(SERVICES[service].threads)),
+        *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)),
         *("--no-control-socket", "--graceful-timeout", "8", "--keep-alive", "30", "--log-level", "warning"),
         *("--name", f"moments-{service}", "--chdir", str(ROOT)),
     )

@@ -10,12 +10,14 @@ from prometheus_client import REGISTRY
 
 from contracts.templates import templates, use_templates
 from contracts.times import SECOND
-from services.trigger.api import backtest_views, explanation_views
+from services.trigger.api import analytics_views, backtest_views, explanation_views
+from services.trigger.api.analytics import Analytics
 from services.trigger.api.audience_readings import AudienceReadings
 from services.trigger.api.audiences import AUDIENCES, audiences
 from services.trigger.api.backtests import Backtests
 from services.trigger.api.explanations import Explanations
 from services.trigger.api.readings import Readings
+from services.trigger.api.streams import Streams
 from services.trigger.api.views import EXTENSION, blueprint
 from services.trigger.backtesting.runner import Runner
 from services.trigger.gauges import TriggerGauges
@@ -55,13 +57,24 @@ class Trigger:
             settings,
             title="Moments: trigger",
             description="What became of the waits of moments. Lists are paged by `cursor`.",
-            blueprints=(blueprint, explanation_views.blueprint, audiences, backtest_views.blueprint, webhooks),
+            blueprints=(
+                blueprint,
+                analytics_views.blueprint,
+                explanation_views.blueprint,
+                audiences,
+                backtest_views.blueprint,
+                webhooks,
+            ),
             checks={"database": self._check_database, "worker": self._check_worker},
         )
         self.app.extensions[EXTENSION] = Readings(self._rows, templates(), clock)
         self.app.extensions[AUDIENCES] = AudienceReadings(self._rows)
         terms = Terms(templates(), settings.expiry, settings.attribution)
         self.app.extensions[explanation_views.EXTENSION] = Explanations(self._rows, terms)
+        analytics = Analytics(self._rows, templates(), clock, settings.minutes_kept)
+        self.streams = Streams(analytics, clock, settings.streams)
+        self.app.extensions[analytics_views.EXTENSION] = analytics
+        self.app.extensions[analytics_views.STREAMS] = self.streams
         guard = guard_of(settings)
         self.app.extensions[WEBHOOKS] = Subscriptions(self._rows, guard, sender_of(settings, guard), clock)
         self._runner = Runner(self._rows, settings, clock)
@@ -81,6 +94,7 @@ class Trigger:
 
     def close(self) -> None:
         """Give everything back."""
+        self.streams.close()
         self._runner.stop()
         REGISTRY.unregister(self._gauges)
         REGISTRY.unregister(self._webhook_gauges)

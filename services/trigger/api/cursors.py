@@ -30,6 +30,14 @@ class Cursor(ma.fields.Field[Any]):
             raise ma.ValidationError("This is no cursor of this list.") from error
 
 
+def cursor_place(place: Any, text: str) -> Any:
+    """The place of a text, of the type `place`; None when it is none."""
+    try:
+        return msgspec.msgpack.decode(base64.urlsafe_b64decode(text.encode() + b"=="), type=place)
+    except (binascii.Error, UnicodeEncodeError, msgspec.DecodeError):
+        return None
+
+
 def cursor_text(place: tuple[Any, ...]) -> str:
     """The text of a place."""
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(place)).decode().rstrip("=")

@@ -45,7 +45,7 @@ class Readings:
         with self._moment(moment_id) as (rows, _):
             found = reading.outcomes_page(rows, moment_id, _OUTCOMES[outcome], cursor, limit + 1)
         last = [(row.decided_at, row.id) for row in found]
-        return _page([_outcome(row) for row in found], last, limit)
+        return _page([outcome_document(row) for row in found], last, limit)
 
     def ledger(self, moment_id: str) -> dict[str, Any]:
         """The counters of a moment at one instant, and whether they balance (DOMAIN §6.11)."""
@@ -131,7 +131,8 @@ def _page(items: list[dict[str, Any]], places: Sequence[tuple[Any, ...]], limit:
     return {"items": items[:limit], "next": cursor_text(places[limit - 1]) if more else None}
 
 
-def _outcome(row: RaiseRow) -> dict[str, Any]:
+def outcome_document(row: RaiseRow) -> dict[str, Any]:
+    """A decided occurrence."""
     return {
         "id": row.id,
         "outcome": "raised" if row.raised else "suppressed",
@@ -143,7 +144,7 @@ def _outcome(row: RaiseRow) -> dict[str, Any]:
 
 
 def _wait(row: PendingWait, moment_id: str, moment: Moment | None) -> dict[str, Any]:
-    wait = _wait_of(row, moment_id)
+    wait = wait_of(row, moment_id)
     due = row.due_at if wait is None or moment is None else due_of(moment, wait)
     return {
         "profile": {"idType": row.identity.id_type, "id": row.identity.profile},
@@ -154,7 +155,7 @@ def _wait(row: PendingWait, moment_id: str, moment: Moment | None) -> dict[str, 
     }
 
 
-def _wait_of(row: PendingWait, moment_id: str) -> Wait | None:
+def wait_of(row: PendingWait, moment_id: str) -> Wait | None:
     """The wait of an index row; None for one that is about to be taken out of the index."""
     track = row.process.tracks.get(moment_id)
     return next((wait for wait in track.waits if wait.number == row.number), None) if track is not None else None

@@ -32,11 +32,13 @@ def instant(about: str, data_key: str | None = None, **options: Any) -> Instant:
     return Instant(required=True, data_key=data_key, metadata=metadata, **options)
 
 
-def _counter(about: str) -> ma.fields.Integer:
+def counter(about: str) -> ma.fields.Integer:
+    """A whole number that is always there."""
     return ma.fields.Integer(required=True, metadata={"description": about})
 
 
-def _reasons(about: str) -> ma.fields.Dict:
+def reasons(about: str) -> ma.fields.Dict:
+    """Numbers by reason."""
     return ma.fields.Dict(
         keys=ma.fields.String(), values=ma.fields.Integer(), required=True, metadata={"description": about}
     )
@@ -132,14 +134,14 @@ class EventPageSchema(ma.Schema):
 class LedgerSchema(ma.Schema):
     """The ledger of a moment: opened = raised + ended + suppressed + pending, at every instant."""
 
-    opened = _counter("Waits that were opened.")
-    slid = _counter("Times that a wait's last activity moved.")
-    raised = _counter("Waits that came due and were raised.")
-    ended = _reasons("Waits that ended before they were due, by reason.")
-    suppressed = _reasons("Waits that were not raised, by reason.")
-    pending = _counter("Waits that are not decided.")
-    contradicted = _counter("Signals that came too late to prevent a raise.")
-    ignored = _counter("Signals older than what is kept of their process.")
+    opened = counter("Waits that were opened.")
+    slid = counter("Times that a wait's last activity moved.")
+    raised = counter("Waits that came due and were raised.")
+    ended = reasons("Waits that ended before they were due, by reason.")
+    suppressed = reasons("Waits that were not raised, by reason.")
+    pending = counter("Waits that are not decided.")
+    contradicted = counter("Signals that came too late to prevent a raise.")
+    ignored = counter("Signals older than what is kept of their process.")
     balanced = ma.fields.Boolean(required=True, metadata={"description": "Whether the sum holds."})
 
 
@@ -170,25 +172,25 @@ class PreviewQuerySchema(ma.Schema):
 class RaisesExpectedSchema(ma.Schema):
     """Raises expected within an hour if no signal comes, by what is known now."""
 
-    before = _counter("Without the change.")
-    after = _counter("With the change.")
+    before = counter("Without the change.")
+    after = counter("With the change.")
 
 
 class PreviewSchema(ma.Schema):
     """What a change would do to the pending waits. Nothing is saved."""
 
     as_of = instant("The instant at which the change is thought to be made.", "asOf")
-    pending = _counter("Waits that are pending.")
-    moved = _counter("Waits whose due changes.")
-    earlier = _counter("Of the moved ones those that come due earlier.")
-    later = _counter("Of the moved ones those that come due later.")
+    pending = counter("Waits that are pending.")
+    moved = counter("Waits whose due changes.")
+    earlier = counter("Of the moved ones those that come due earlier.")
+    later = counter("Of the moved ones those that come due later.")
     due_at_once = ma.fields.Integer(
         required=True,
         data_key="dueAtOnce",
         metadata={"description": "Waits that the change makes due; their raises are spread evenly over a minute."},
     )
     spread_until = instant("The end of that minute.", "spreadUntil", allow_none=True)
-    suppressed = _counter("Waits that a stop suppresses.")
+    suppressed = counter("Waits that a stop suppresses.")
     raises_in_next_hour = ma.fields.Nested(RaisesExpectedSchema, required=True, data_key="raisesInNextHour")
     exact = ma.fields.Boolean(
         required=True,

@@ -79,6 +79,12 @@ def latest_counts(rows: Rows, moment_id: str, now: int) -> list[tuple[int, str, 
     return [(bucket, counter, int(value)) for bucket, counter, value in found]
 
 
+def first_entry(rows: Rows, moment_id: str) -> int | None:
+    """The earliest instant at which a wait of a moment stands in the due index."""
+    first = rows.execute("SELECT min(due_at) FROM waits WHERE moment_id = ?", (moment_id,))[0][0]
+    return int(first) if first is not None else None
+
+
 def feed_place(rows: Rows, moment_id: str) -> dict[int, int]:
     """Partition → the last sequence in the feed of a moment, of the partitions that have any."""
     sql = "SELECT partition, max(sequence) FROM outcomes WHERE moment_id = ? GROUP BY partition"

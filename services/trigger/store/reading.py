@@ -88,6 +88,12 @@ def outcomes_page(
     return [raise_of(row) for row in found]
 
 
+def outcomes_by_id(rows: Rows, ids: Collection[str]) -> dict[str, RaiseRow]:
+    """Decided occurrences among some ids."""
+    sql = f"SELECT {', '.join(RAISE_COLUMNS)} FROM raises WHERE id IN {{values}}"  # noqa: S608
+    return {row[0]: raise_of(row) for row in rows.select_in(sql, ids, "text")}
+
+
 def waits_page(rows: Rows, moment_id: str, after: tuple[int, bytes, int] | None, limit: int) -> list[PendingWait]:
     """Pending waits of a moment in the order of the due index; `after`: its columns of the last one shown."""
     condition = "" if after is None else " AND (w.due_at, w.process_key, w.number) > (?, ?, ?)"
