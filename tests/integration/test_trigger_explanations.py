@@ -11,15 +11,14 @@ import marshmallow as ma
 import msgspec
 import pytest
 
-from contracts.topology import REFUSALS
-from contracts.wire import SIGNAL_REFUSED, SignalRefused, encode
+from contracts.configurations import KeyState
 from services.trigger.api.explanation_schemas import ExplanationSchema
 from services.trigger.engine import account
 from services.trigger.store import accounts
 from services.trigger.wiring import Trigger
-from shared.broker import Message
-from tests.integration.trigger_rig import CONFIGURATION_ID, STACKS, Rig, running_rig, seconds, wait_until
+from tests.integration.trigger_rig import CONFIGURATION_ID, PARTITIONS, STACKS, Rig, running_rig, seconds, wait_until
 from tests.support.explanations import derive_from
+from tests.support.ingestion import configuration, configure, send, settings_for, signal, start_ingestion
 
 Ask = Callable[..., Any]
 
@@ -60,7 +59,6 @@ def test_every_outcome_on_the_real_thing_is_explained(rig: Rig, ask: Ask) -> Non
     rig.purchase("bob@example.com")
     rig.listen_until(lambda: rig.profiles()["ada@example.com"], "the raise of ada")
     _refuse(rig, "gus@example.com")
-    wait_until(lambda: rig.read("SELECT count(*) FROM refused")[0][0], "the refusal to be kept")
     for moment in ("m1", "m2"):
         stopped = rig.change(moment, status="stopped", stopped_at=rig.clock.now())
         wait_until(lambda state=stopped: rig.knows(state), "the stop")  # type: ignore[misc]
@@ -185,19 +183,13 @@ def test_the_documents_fields_are_those_of_the_account() -> None:
 
 
 def _refuse(rig: Rig, profile: str) -> None:
-    """Say what ingestion would."""
-    refused = SignalRefused(
-        id="refused-1",
-        at=rig.clock.now(),
-        status=403,
-        code="disabled_key",
-        reason="the key is disabled",
-        configuration=CONFIGURATION_ID,
-        kind="cart/add",
-        source="shop",
-        signal="s1",
-        id_type="email",
-        profile=profile,
-    )
-    message = Message(exchange=REFUSALS, routing_key=SIGNAL_REFUSED, body=encode(refused), message_id=refused.id)
-    rig.publisher.publish(message).result(20)
+    """Let ingestion refuse a signal of a profile: the key that it is sent with is disabled."""
+    broker = {"MOMENTS_BROKER_URL": rig.environment["MOMENTS_BROKER_URL"], "MOMENTS_PARTITIONS": str(PARTITIONS)}
+    ingestion = start_ingestion(settings_for(rig.folder / "ingestion", **broker))
+    try:
+        configure(ingestion, configuration(id=CONFIGURATION_ID, keys=(KeyState(id="pk_1", type="web", enabled=False),)))
+        refused = send(ingestion, signal("s1", email=profile), "/v1/signals/cart/add", key="pk_1")
+        assert refused.status_code == 403
+        wait_until(lambda: rig.read("SELECT count(*) FROM refused")[0][0], "the refusal to be kept")
+    finally:
+        ingestion.close()
