@@ -32,7 +32,8 @@ class Derived:
     ended: Counter[str] = field(default_factory=Counter)
     raised: list[tuple[str, str]] = field(default_factory=list)
     suppressed: list[tuple[str, str]] = field(default_factory=list)
-    contradicted: int = 0
+    contradicted: set[tuple[str, str]] = field(default_factory=set)
+    recovered: list[str] = field(default_factory=list)
 
 
 def derive_from(document: dict[str, Any]) -> Derived:
@@ -51,7 +52,10 @@ def derive_from(document: dict[str, Any]) -> Derived:
             if effect in ("contradicted", "recovered"):
                 assert wait in known
                 assert wait not in found.pending
-                found.contradicted += effect == "contradicted"
+                if effect == "contradicted":
+                    found.contradicted.add((entry["signal"]["source"], entry["signal"]["id"]))
+                else:
+                    found.recovered.append(change["raiseId"])
                 continue
             assert wait in found.pending, f"{effect} happens to a pending wait"
             if effect in ("ended", "raised", "suppressed"):
