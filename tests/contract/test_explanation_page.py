@@ -11,7 +11,11 @@ from typing import get_args
 import pytest
 
 from services.ingestion.refusals import Code
+from services.trigger.engine import filters
+from services.trigger.engine.gate import EMPTIED
 from services.trigger.engine.reasons import ENDS, SIGNAL_TEXTS, SUPPRESSIONS, VERDICTS, SignalCode, Verdict
+from services.trigger.engine.waits import MERGED, VOID
+from services.trigger.engine.walk import STOPPED
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanations.md"
 NOT_TOLD = {"missing_key", "unknown_key", "unavailable", "not_json", "malformed"}
@@ -46,6 +50,9 @@ SECTIONS: dict[str, Mapping[str, str]] = {
 def test_every_code_has_words() -> None:
     assert set(SIGNAL_TEXTS) == set(SignalCode)
     assert set(VERDICTS) == set(Verdict)
+    judged = {value for name, value in vars(filters).items() if name.isupper() and isinstance(value, str)}
+    assert judged | {STOPPED} <= set(SUPPRESSIONS)
+    assert {EMPTIED, MERGED, VOID} <= set(ENDS)
     assert set(REFUSALS) | NOT_TOLD == set(get_args(Code))
 
 

@@ -15,6 +15,14 @@ from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import due_of, ready_of
 
 _UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
+_MEASURED_BY = {
+    "minimum_value": "minimumValue",
+    "minimum_views": "minimumViews",
+    "categories": "categories",
+    "cool_down": "lastRaise",
+    "repeat": "raisesBefore",
+    "ended_before_raise": "endedBy",
+}
 _COUNTED = {"last_activity": "the last activity", "opening": "the opening signal"}
 
 
@@ -115,7 +123,9 @@ def text_of_decision(number: int, *, raised: bool, reason: str, due: str, number
 
 
 def words_of_numbers(reason: str, numbers: Mapping[str, Any]) -> str:
-    """What a reason was measured by."""
+    """What a reason was measured by; nothing where the settings did not ask for it, as far as is known."""
+    if numbers.get(_MEASURED_BY.get(reason, "")) is None:
+        return ""
     if reason == "minimum_value":
         least = numbers["minimumValue"]
         return f"Worth {numbers['value']} {least['currency']}, asked for {least['amount']} {least['currency']}."
@@ -130,7 +140,7 @@ def words_of_numbers(reason: str, numbers: Mapping[str, Any]) -> str:
         return f"Raise {last['id']} was due at {last['dueAt']}; {left} of the cool-down were left."
     if reason == "repeat":
         return f"Raises before: {numbers['raisesBefore']}."
-    if reason == "ended_before_raise" and numbers.get("endedBy"):
+    if reason == "ended_before_raise":
         by = numbers["endedBy"]
         return f"{by['kind']} happened at {by['time']}."
     return ""
