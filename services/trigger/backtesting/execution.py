@@ -103,7 +103,7 @@ class Execution:
         if self._request.as_it_ran or any(record.received_at >= self._request.since for record in group):
             if isinstance(group, list):
                 places = list(places)
-            profiles = dict.fromkeys(profile_of(entry.signal) for entry, _ in places)
+            profiles = _profiles_of(places)
             for profile in profiles:
                 own = places if len(profiles) == 1 else _of_profile(places, profile)
                 self._replay_profile(profile, own, group, number)
@@ -181,6 +181,17 @@ def _pass(_: object) -> None:
 
 def _counters(counts: Counter[tuple[str, str]]) -> Counter[str]:
     return Counter({name: value for (_, name), value in counts.items()})
+
+
+def _profiles_of(signals: Signals) -> list[ProfileId]:
+    found: list[ProfileId] = []
+    for entry, _ in signals:
+        signal = entry.signal
+        if not found or signal.profile != found[-1].profile or signal.id_type != found[-1].id_type:
+            profile = profile_of(signal)
+            if profile not in found:
+                found.append(profile)
+    return found
 
 
 def _of_profile(signals: Signals, profile: ProfileId) -> list[tuple[Entry, Membership]]:

@@ -12,9 +12,8 @@ from contracts.signals import CATALOGUE, decode_signal
 from services.trigger.backtesting.progress import Progress
 from services.trigger.backtesting.request import Request
 from services.trigger.backtesting.shards import DECISION, RETIMED, SIGNAL, Record, Shards
-from services.trigger.backtesting.shelf import membership_in
 from services.trigger.engine.apply import Entry
-from services.trigger.engine.membership import BROWSE, Membership
+from services.trigger.engine.membership import BROWSE, Membership, membership_in
 from services.trigger.store import backtests, course
 from services.trigger.store.keys import profile_number
 from services.trigger.store.rows import Rows

@@ -58,8 +58,7 @@ class Shards:
     def add(self, profile: int, place: int, received_at: int, kind: int, body: bytes) -> None:
         """Append a record; those of a profile come in the order of their places."""
         file = self._files[(profile - self._low) * self._count // self._span]
-        file.write(_HEADER.pack(profile, place, received_at, kind, len(body)))
-        file.write(body)
+        file.write(_HEADER.pack(profile, place, received_at, kind, len(body)) + body)
 
     def groups(self) -> Iterator[list[Record] | Stream]:
         """The records of one profile number after the other; a file's place on the disk is free when it is done."""

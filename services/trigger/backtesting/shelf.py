@@ -8,20 +8,9 @@ from contracts.signals import Signal
 from services.trigger.engine.application import ProfileId
 from services.trigger.engine.apply import Entry
 from services.trigger.engine.effects import ProcessKey
-from services.trigger.engine.membership import Membership, membership_of
 from services.trigger.engine.state import Process
 
 _PRUNE_AFTER = 4_096
-
-
-def membership_in(signal: Signal, kind: str) -> Membership | None:
-    """The signal's place among the processes of one kind, or None."""
-    found = membership_of(signal)
-    if not found.every and len(found.own) == 1:
-        return found if found.own[0][0] == kind else None
-    own = tuple(place for place in found.own if place[0] == kind)
-    every = (kind,) if kind in found.every else ()
-    return Membership(own, every, found.level) if own or every else None
 
 
 class ProfileShelf:

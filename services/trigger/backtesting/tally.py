@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from contracts.times import DAY, to_rfc3339
@@ -19,8 +19,7 @@ _SAMPLES_EACH_REASON = 2
 _COUNTED = ("opened", "slid", "pending", "contradicted", "ignored")
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(NamedTuple):
     """A raise of the profile in hand."""
 
     process: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha1
 from itertools import takewhile
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
@@ -23,6 +24,7 @@ RAISE_NAMESPACE = UUID("6f0c9d0e-9a3b-5f0e-8a51-2c7f4d1b7e42")
 """The constant namespace of raise ids (DOMAIN §6.9)."""
 
 _SOMETHING = {"": Item(product_id="")}
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class ProcessId(NamedTuple):
@@ -75,7 +77,16 @@ def raise_id_of(moment: str, process: ProcessId, source: str, signal: str) -> st
         source,
         signal,
     ]
-    return str(uuid5(RAISE_NAMESPACE, json.dumps(parts, ensure_ascii=False, separators=(",", ":"))))
+    return _uuid5(_compact(parts).encode())
+
+
+def _uuid5(name: bytes) -> str:
+    """`str(uuid5(RAISE_NAMESPACE, name))` in a quarter of its time."""
+    digest = bytearray(sha1(RAISE_NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def stopped_id_of(raise_id: str, run: int, number: int) -> str:

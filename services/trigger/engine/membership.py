@@ -22,6 +22,7 @@ class Membership(NamedTuple):
 
 
 _NOWHERE = Membership((), (), 0)
+_EVERY = {kind: Membership((), (kind,), level) for kind, level in LEVELS.items()}
 
 
 def membership_of(signal: Signal) -> Membership:
@@ -29,21 +30,32 @@ def membership_of(signal: Signal) -> Membership:
     kind = signal.kind
     if kind.process is None:
         return _NOWHERE
-    own: list[tuple[str, str]] = []
-    every: list[str] = []
+    named = _named(signal, kind.process)
+    if not kind.also_browse:
+        return named
+    visit = _visit(signal)
+    return Membership(named.own + visit.own, named.every + visit.every, named.level + visit.level)
+
+
+def membership_in(signal: Signal, kind: str) -> Membership | None:
+    """The processes of a signal that are of one kind, if it can have any."""
+    if signal.kind.process == kind:
+        return _named(signal, kind)
+    return _visit(signal) if kind == BROWSE and signal.kind.also_browse else None
+
+
+def _named(signal: Signal, process: str) -> Membership:
     given = process_id_of(signal)
-    if given:
-        own.append((kind.process, given))
-    elif kind.every_process:
-        every.append(kind.process)
-    else:
-        own.append((kind.process, default_process_id(signal)))
-    if kind.also_browse:
-        if signal.data.session_id:
-            own.append((BROWSE, signal.data.session_id))
-        else:
-            every.append(BROWSE)
-    return Membership(tuple(own), tuple(every), sum(LEVELS[name] for name in every))
+    if not given:
+        if signal.kind.every_process:
+            return _EVERY[process]
+        given = default_process_id(signal)
+    return Membership(((process, given),), (), 0)
+
+
+def _visit(signal: Signal) -> Membership:
+    session = signal.data.session_id
+    return Membership(((BROWSE, session),), (), 0) if session else _EVERY[BROWSE]
 
 
 def carries_site_before(process: Process, site: str | None, key: Key) -> bool:
