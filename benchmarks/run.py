@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks import ingestion, lag, trigger
+from benchmarks import backtest, ingestion, lag, trigger
 from benchmarks.figures import HEADING, Figure
 from benchmarks.places import BROKERS, STORES, Places, missing
 from shared.clock import stopwatch
@@ -16,16 +16,20 @@ from shared.logs import set_up_logs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How much is measured: signals to drain, seconds of HTTP for each figure, pending waits, seconds of due ones."""
+    """How much is measured: signals to drain, seconds of HTTP for each figure, pending waits, seconds of due ones.
+
+    `log`: signals of a log to run a back-test over.
+    """
 
     signals: int
     http_seconds: float
     pending: int
     due_seconds: float
+    log: int
 
 
-FULL = Size(signals=100_000, http_seconds=8.0, pending=100_000, due_seconds=20.0)
-QUICK = Size(signals=5_000, http_seconds=0.7, pending=3_000, due_seconds=2.0)
+FULL = Size(signals=100_000, http_seconds=8.0, pending=100_000, due_seconds=20.0, log=1_000_000)
+QUICK = Size(signals=5_000, http_seconds=0.7, pending=3_000, due_seconds=2.0, log=20_000)
 
 
 def main() -> None:
@@ -65,7 +69,12 @@ def _names(unavailable: dict[str, str]) -> list[str]:
     """The figures that can be had here."""
     brokers = [broker for broker in BROKERS if broker not in unavailable]
     stores = [store for store in STORES if store not in unavailable]
-    return [*trigger.names(brokers, stores), *ingestion.names(brokers), *lag.names(brokers, stores)]
+    return [
+        *trigger.names(brokers, stores),
+        *ingestion.names(brokers),
+        *lag.names(brokers, stores),
+        *backtest.names(stores),
+    ]
 
 
 def _chosen(known: list[str], only: list[str]) -> set[str]:
@@ -78,6 +87,7 @@ def _measure(size: Size, wanted: set[str]) -> Iterator[Figure]:
         yield from trigger.measure(places, size.signals, wanted)
         yield from ingestion.measure(places, size.http_seconds, wanted)
         yield from lag.measure(places, size.pending, size.due_seconds, wanted)
+        yield from backtest.measure(places, size.log, wanted)
 
 
 def _tell(text: str) -> None:

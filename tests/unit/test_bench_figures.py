@@ -36,11 +36,12 @@ def test_a_percentile_is_one_of_the_values() -> None:
 def test_figures_of_a_missing_server_are_left_out_and_a_part_of_the_name_chooses() -> None:
     everything, alone = _names({}), _names({"rabbitmq": "not installed", "postgresql": "not installed"})
 
-    assert len(everything) == len(set(everything)) == 10
+    assert len(everything) == len(set(everything)) == 12
     assert alone == [
         "trigger embedded sqlite",
         "http single embedded",
         "http batch embedded",
         "fire lag embedded sqlite",
+        "backtest sqlite",
     ]
     assert _chosen(everything, ["batch"]) == {"http batch embedded", "http batch rabbitmq"}
