@@ -11,18 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from contracts.topology import DEAD_LETTERS, UNROUTED, WEBHOOKS
-from services.trigger.webhooks import takeup
+from contracts.times import DAY, MINUTE
+from contracts.topology import DEAD_LETTERS, JOURNEYS, UNROUTED, WEBHOOKS, WEBHOOKS_QUEUE, Binding
 from services.trigger.webhooks.takeup import TakeUp
 from services.trigger.wiring import Trigger
 from shared.broker import BrokerError, Consumer, Delivery
-from shared.clock import stopwatch
+from shared.clock import ManualClock
 from shared.settings import Settings
 from shared.store import connected
 from tests.integration.trigger_rig import ROOT, STACKS, running_rig
 from tests.integration.webhook_rig import TOKEN, WEBHOOKS_PATH, WebhookRig, webhook_rig
 from tests.support.endpoint import Endpoint, Reply, endpoint
+from tests.support.postgres import PostgresNode
 from tests.support.processes import wait_until
+from tests.support.rabbitmq import RabbitMQNode
 
 QUICK = {"MOMENTS_WEBHOOK_RETRY_FACTOR": "0.01"}
 
@@ -180,6 +182,34 @@ def test_bindings_follow_the_subscriptions(rig: WebhookRig, journey: Endpoint) -
     assert rig.broker.depth(WEBHOOKS) == 0
 
 
+def test_one_process_binds_at_a_time_and_what_a_killed_one_left_bound_is_unbound(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    clock = ManualClock(DAY)
+    with webhook_rig(request, tmp_path, "embedded", clock) as rig, connected(rig.database):
+        rig.subscribe("http://127.0.0.1:1025/", "moment.welcome")
+        rig.broker.declare_queue(WEBHOOKS_QUEUE, [Binding(JOURNEYS, WEBHOOKS, "moment.goodbye")])
+        rig.subscriptions.note_bound(["moment.goodbye"])
+        assert rig.subscriptions.claim_binder("another", clock.now(), clock.now() + MINUTE)
+
+        look_again(rig)
+        rig.publish("moment.welcome")
+        rig.publish("moment.goodbye")
+        assert (rig.broker.depth(UNROUTED), rig.broker.depth(WEBHOOKS)) == (1, 1)
+
+        clock.advance(MINUTE + 1)
+        look_again(rig)
+        rig.publish("moment.welcome")
+        rig.publish("moment.goodbye")
+        assert (rig.broker.depth(UNROUTED), rig.broker.depth(WEBHOOKS)) == (2, 2)
+        assert rig.read("SELECT pattern FROM webhook_bindings") == [("moment.welcome",)]
+
+
+def look_again(rig: WebhookRig) -> None:
+    arguments = rig.subscriptions, rig.deliveries, rig.broker, rig.publisher, rig.clock, "this", lambda: None, 9
+    TakeUp(*arguments).look()
+
+
 def test_bindings_that_a_new_broker_does_not_have_are_made_at_the_start(rig: WebhookRig, journey: Endpoint) -> None:
     rig.subscribe(journey.url, "moment.#")
     rig.run()
@@ -191,132 +221,10 @@ def test_bindings_that_a_new_broker_does_not_have_are_made_at_the_start(rig: Web
     wait_until(lambda: rig.publish("moment.welcome") and journey.received, "an event", 10)
 
 
-def test_a_slow_endpoint_delays_no_other_and_each_is_bounded(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    held = threading.Event()
-    bounds = {"MOMENTS_WEBHOOK_CONCURRENCY": "6", "MOMENTS_WEBHOOK_ENDPOINT_CONCURRENCY": "3"}
-    with (
-        webhook_rig(request, tmp_path, "embedded", **bounds) as rig,
-        endpoint(lambda _: Reply(hold=held)) as slow,
-        endpoint() as quick,
-    ):
-        rig.run()
-        slow_one, quick_one = rig.subscribe(slow.url), rig.subscribe(quick.url)
-        rig.take(slow_one["id"], *(f"s{n}" for n in range(20)))
-        wait_until(lambda: slow.busy == 3, "the slow endpoint to be busy")
-        rig.take(quick_one["id"], *(f"q{n}" for n in range(20)))
-
-        wait_until(lambda: len(quick.received) == 20, "the quick endpoint", 4)
-        assert slow.busy == 3
-        held.set()
-        wait_until(lambda: len(slow.received) == 20, "the slow endpoint")
-        assert slow.busiest == 3
-        assert quick.busiest <= 3
-
-
-def test_slow_endpoints_with_much_to_get_starve_nobody(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    bounds = {"MOMENTS_WEBHOOK_CONCURRENCY": "4", "MOMENTS_WEBHOOK_ENDPOINT_CONCURRENCY": "4"}
-    with (
-        webhook_rig(request, tmp_path, "embedded", **bounds) as rig,
-        endpoint(lambda _: Reply(hold=threading.Event(), most=0.2)) as slow,
-        endpoint() as quick,
-    ):
-        slow_one, quick_one = rig.subscribe(slow.url), rig.subscribe(quick.url)
-        rig.take(slow_one["id"], *(f"s{n}" for n in range(200)))
-        rig.run()
-        wait_until(lambda: len(slow.received) >= 4, "the slow endpoint to have all places")
-        rig.take(quick_one["id"], "q")
-
-        wait_until(lambda: quick.received, "the quick endpoint")
-        assert len(slow.received) < 80
-
-
-def test_what_waits_is_bounded_and_the_oldest_go(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(takeup, "_COUNT_EVERY", 50)
-    held = threading.Event()
-    with (
-        webhook_rig(request, tmp_path, "embedded", MOMENTS_WEBHOOK_MOST_WAITING="100") as rig,
-        endpoint(lambda _: Reply(hold=held)) as away,
-    ):
-        webhook = rig.subscribe(away.url, "moment.#")
-        rig.run()
-        rig.bound()
-        for n in range(250):
-            rig.publish("moment.welcome", f"e{n}")
-        wait_until(lambda: "e249" in rig.states(webhook), "the last event")
-        count = f'moments_webhook_outcomes_total{{outcome="dropped",webhook="{webhook["id"]}"}}'
-        wait_until(lambda: rig.metrics().get(count, 0) > 100, "the oldest to go")
-
-        waiting = {each["eventId"] for each in rig.call("GET", f"/{webhook['id']}/deliveries?limit=500")["items"]}
-        assert len(waiting) == 250 - rig.metrics()[count]
-        assert 100 <= len(waiting) < 150
-        assert {f"e{n}" for n in range(160, 250)} <= waiting
-        held.set()
-
-
-def test_a_stop_gives_what_is_underway_a_little_time(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    held = threading.Event()
-    with webhook_rig(request, tmp_path, "embedded") as rig, endpoint(lambda _: Reply(hold=held)) as slow:
-        webhook = rig.subscribe(slow.url)
-        rig.take(webhook["id"], "e")
-        rig.run()
-        wait_until(lambda: slow.busy, "the request")
-        threading.Timer(0.3, held.set).start()
-        rig.stop()
-        assert rig.states(webhook) == {"e": "delivered"}
-
-        held.clear()
-        rig.take(webhook["id"], "other")
-        rig.run()
-        wait_until(lambda: slow.busy, "the request")
-        began = stopwatch()
-        rig.stop()
-        assert stopwatch() - began < 6
-        assert rig.states(webhook)["other"] == "pending"
-        held.set()
-
-
-def test_an_endpoint_that_fails_is_asked_one_at_a_time(rig: WebhookRig, journey: Endpoint) -> None:
-    webhook = rig.subscribe(journey.url)
-    journey.answer = lambda _: Reply(500)
-    dispatcher = rig.dispatcher()
-    rig.take(webhook["id"], "first")
-    rig.turn(dispatcher)
-    rig.take(webhook["id"], *(f"e{n}" for n in range(9)))
-
-    rig.turn(dispatcher)
-
-    assert len(journey.received) == 2
-
-
-def test_two_workers_never_send_the_same_at_once(rig: WebhookRig, journey: Endpoint) -> None:
-    webhook = rig.subscribe(journey.url)
-    rig.take(webhook["id"], *(f"e{n}" for n in range(300)))
-
-    threads = [threading.Thread(target=send_all, args=(rig, webhook["id"])) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert sorted(journey.ids()) == sorted(f"e{n}" for n in range(300))
-    assert rig.read("SELECT count(*) FROM webhook_deliveries WHERE state = 'delivered'") == [(300,)]
-    assert rig.metrics()[f'moments_webhook_outcomes_total{{outcome="delivered",webhook="{webhook["id"]}"}}'] == 300
-
-
-def send_all(rig: WebhookRig, subscription_id: str) -> None:
-    dispatcher = rig.dispatcher()
-    sql = "SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'"
-    while rig.read(sql)[0][0]:
-        rig.turn(dispatcher)
-
-
 def test_what_a_killed_worker_was_sending_is_sent_again_under_the_same_id(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    for stack in ("embedded",):
-        kill_between_claim_and_record(request, tmp_path, stack)
+    kill_between_claim_and_record(request, tmp_path, "embedded")
 
 
 @pytest.mark.rabbitmq
@@ -368,3 +276,31 @@ def start_worker(rig: WebhookRig, log: object) -> subprocess.Popen[bytes]:
         stdout=log,  # type: ignore[arg-type]
         stderr=log,  # type: ignore[arg-type]
     )
+
+
+@pytest.mark.slow
+@pytest.mark.rabbitmq
+@pytest.mark.postgresql
+def test_servers_that_go_and_come_back_lose_no_event(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    journey: Endpoint,
+    rabbitmq_node: RabbitMQNode,
+    postgres_node: PostgresNode,
+) -> None:
+    with webhook_rig(request, tmp_path, "servers", MOMENTS_WEBHOOK_TIMEOUT="1", **QUICK) as rig:
+        rig.subscribe(journey.url, "moment.#")
+        rig.run()
+        rig.bound()
+        for n in range(20):
+            rig.publish("moment.welcome", f"a{n}")
+        postgres_node.restart()
+        for n in range(20):
+            rig.publish("moment.welcome", f"b{n}")
+        rabbitmq_node.restart()
+        wait_until(lambda: rig.publisher.ready, "the broker to take messages", 60)
+        for n in range(20):
+            rig.publish("moment.welcome", f"c{n}")
+
+        expected = {f"{letter}{n}" for letter in "abc" for n in range(20)}
+        wait_until(lambda: set(journey.ids()) == expected, "every event", 60)

@@ -11,10 +11,12 @@ import msgspec
 import pytest
 
 from contracts.topology import JOURNEYS, moments_topology
+from services.trigger.housekeeping import DUTIES, House
+from services.trigger.registry import Registry
+from services.trigger.store.cache import Cache
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.rows import Rows
 from services.trigger.webhooks.dispatch import Dispatcher
-from services.trigger.webhooks.forgetting import forget
 from services.trigger.webhooks.running import Webhooks, guard_of, rules_of, sender_of
 from services.trigger.webhooks.store.deliveries import DeliveryRows, Taken
 from services.trigger.webhooks.store.subscriptions import SubscriptionRows
@@ -151,9 +153,18 @@ class WebhookRig:
             return self.rows.execute(sql, parameters)
 
     def forget(self, before: int) -> int:
-        """Forget what is older; how many deliveries."""
-        with connected(self.database), self.database.atomic():
-            return sum(forget(self.subscriptions, self.deliveries, before))
+        """A round of the worker's housekeeping for which a log that ended before an instant is too old."""
+        now = before + self.settings.webhook_log
+        house = House(self.rows, {0}, Cache(), Registry(self.settings.expiry), self.settings, now)
+        (duty,) = [each for each in DUTIES if each.name == "webhooks"]
+        gone, steps = 0, duty.forget(house)
+        with connected(self.database):
+            while True:
+                with self.database.atomic():
+                    found = next(steps, None)
+                if found is None:
+                    return gone
+                gone += found
 
     def metrics(self) -> dict[str, float]:
         """Name with labels → value, of webhooks."""
