@@ -15,6 +15,8 @@ from services.trigger.preview import Preview
 from tests.support.desk import Desk
 
 MANY = 10_000
+A_FIFTH = 2_000
+"""On PostgreSQL, where a test database is slower to fill."""
 
 
 @pytest.fixture
@@ -27,11 +29,12 @@ def desk(database_url: str) -> Iterator[Desk]:
 
 def test_ten_thousand_waits_do_what_was_foretold_when_two_hours_become_a_minute(desk: Desk) -> None:
     """Nine in ten were quiet for more than a minute; some are of customers who came back, early in the index."""
+    many = A_FIFTH if desk.rows.postgresql else MANY
     desk.run(since=desk.now - DAY, duration="PT2H")
     chance = random.Random(7)
-    times = sorted(desk.now - chance.randrange(10 * MINUTE) for _ in range(MANY))
+    times = sorted(desk.now - chance.randrange(10 * MINUTE) for _ in range(many))
     signals = [desk.signal(f"u{n:05}", received=at) for n, at in enumerate(times)]
-    again = [desk.signal(f"u{n:05}", received=times[n] + chance.randrange(SECOND)) for n in range(0, MANY, 50)]
+    again = [desk.signal(f"u{n:05}", received=times[n] + chance.randrange(SECOND)) for n in range(0, many, 50)]
     desk.apply(sorted([*signals, *again], key=lambda signal: signal.received_at))
     last = {signal.profile: signal.time for signal in sorted([*signals, *again], key=lambda signal: signal.time)}
     desk.clock.set(max(last.values()) + 1)
@@ -42,13 +45,13 @@ def test_ten_thousand_waits_do_what_was_foretold_when_two_hours_become_a_minute(
 
     assert foretold == Preview(
         as_of=edited,
-        pending=MANY,
-        moved=MANY,
-        earlier=MANY,
+        pending=many,
+        moved=many,
+        earlier=many,
         due_at_once=len(quiet),
         spread_until=edited + MINUTE,
         raises_before=0,
-        raises_after=MANY,
+        raises_after=many,
     )
     desk.keep(desk.edited(duration="PT1M"))
     dues = {name: due for due, name in desk.dues()}
@@ -60,7 +63,7 @@ def test_ten_thousand_waits_do_what_was_foretold_when_two_hours_become_a_minute(
     for second in range(1, 62):
         desk.clock.set(edited + second * SECOND)
         raised[second] = desk.fire()
-    assert sum(raised.values()) == MANY
+    assert sum(raised.values()) == many
     assert all(raised[second] >= len(quiet) // 60 for second in range(1, 61))
     assert [(name, due) for name, kept, _, due in desk.outcomes() if kept] == sorted(
         ((name, due) for name, due in dues.items()), key=lambda pair: (pair[1], pair[0])

@@ -147,6 +147,7 @@ class Desk:
         items: Sequence[Item] = (Item(product_id="p", price=2.5, currency="EUR", category="mugs"),),
         cart: str = "k",
         configuration: str = "c1",
+        site: str = "shop.example.com",
     ) -> Signal:
         """A signal, as of now."""
         received = self.now if received is None else received
@@ -158,7 +159,7 @@ class Desk:
             profile=ProfileReference("email", profile),
             received_at=to_datetime(received),
             touchpoint="web",
-            site="shop.example.com",
+            site=site,
             cart_id=cart,
             items=tuple(items),
         )
