@@ -13,34 +13,9 @@ from contracts.times import from_rfc3339, to_rfc3339
 from services.cli.rest import Client
 from shared.clock import SystemClock
 from tests.acceptance.program import MOMENTS, Up, environment, free_port_base, run
+from tests.support.own_template import TYPE, folder_with
 from tests.support.processes import wait_until
 
-TYPE = "level_stuck"
-DECLARATION = """
-type = "level_stuck"
-title = "Level Stuck"
-icon = "puzzle"
-purpose = "win_back"
-goal = "Help a player who is stuck in a level."
-description = "The player has not got on for a while."
-sentence = "Raise when {duration} have passed since the last progress, in a {tone} tone."
-rule = "inactivity"
-process = "game"
-opens = ["game/start"]
-slides = ["game/update"]
-completes = ["game/complete"]
-
-[settings.duration]
-default = "PT2S"
-maximum = "PT1H"
-
-[settings.tone]
-type = "choice"
-label = "Tone"
-default = "kind"
-choices = ["kind", "cheeky"]
-help = "How the journey speaks."
-"""
 CONFIGURATIONS = "/api/v1/audience-configurations"
 MOMENTS_PATH = "/api/v1/moments"
 
@@ -51,7 +26,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("own-template")
     templates = folder / "templates"
     templates.mkdir()
-    (templates / f"{TYPE}.toml").write_text(DECLARATION, encoding="utf-8")
+    folder_with(templates)
     made = Up(folder / "data", free_port_base(), changes={"MOMENTS_TEMPLATES": str(templates)})
     made.start()
     yield made
@@ -89,7 +64,7 @@ def test_its_settings_are_validated_with_its_bounds(up: Up) -> None:
     wrong = config.call("POST", MOMENTS_PATH, {**wanted, "settings": {"duration": "P1D", "tone": "rude"}})
     found = config.call("GET", f"{MOMENTS_PATH}?type={TYPE}")
 
-    assert plain.document["settings"] == {"duration": "PT2S", "tone": "kind", "repeat": "on_change"}
+    assert plain.document["settings"] == {"duration": "PT10M", "tone": "kind", "repeat": "on_change"}
     assert wrong.status == 422
     assert {(fault["pointer"], fault["reason"]) for fault in wrong.document["errors"]} == {
         ("/settings/duration", "Duration: at most 1 hour."),
@@ -140,11 +115,47 @@ def test_signals_over_http_become_its_event_at_a_bound_queue(up: Up) -> None:
     assert (data["profile"]["id"], data["content"]) == ("ada@example.com", {"level": 2})
     assert from_rfc3339(data["dueAt"]) - from_rfc3339(data["lastActivityAt"]) == 5_000_000
     assert data["signalIds"] == ["game/start-ada@example.com-1", "game/update-ada@example.com-2"]
+    check_explanations(trigger, moment)
+    check_preview(config, moment)
+    check_backtest(trigger, configuration)
+    assert run("audit", "--data", str(up.data), **up.changes).returncode == 0
+
+
+def check_explanations(trigger: Client, moment: str) -> None:
+    """Why it was raised for the one and not for the other."""
+    for profile, outcome in (("ada@example.com", "raised"), ("grace@example.com", "game/complete")):
+        answer = trigger.call("GET", f"/api/v1/explanations?moment={moment}&profile={profile}")
+        assert answer.status == 200, answer.document
+        assert outcome in json.dumps(answer.document)
+
+
+def check_preview(config: Client, moment: str) -> None:
+    """What an edit would do, and that its bounds hold for it, too."""
+    path = f"{MOMENTS_PATH}/{moment}/preview"
+
+    assert config.call("POST", path, {"settings": {"duration": "PT30M"}}, {"If-Match": "*"}).status == 200
+    assert config.call("POST", path, {"settings": {"duration": "P1D"}}, {"If-Match": "*"}).status == 422
+
+
+def check_backtest(trigger: Client, configuration: str) -> None:
+    """The template over the signals that were recorded just now, as a job."""
+    wanted = {"type": TYPE, "audienceConfigurationId": configuration, "settings": {"duration": "PT1S"}}
+    asked = trigger.call("POST", "/api/v1/backtests", wanted)
+    assert asked.status == 202, asked.document
+    path = f"/api/v1/backtests/{asked.document['id']}"
+    wait_until(lambda: trigger.call("GET", path).document["endedAt"], "the back-test to end", 60)
+    done = trigger.call("GET", path).document
+    assert (done["state"], done["reason"]) == ("done", None)
+    assert done["progress"]["replayed"] == 4
+    assert done["request"]["settings"] == {"duration": "PT1S", "tone": "kind", "repeat": "on_change"}
+    column = done["result"]["base"]
+    assert column["opened"] == column["raised"] + sum(column["ended"].values()) + column["pending"]
+    assert column["opened"] >= 2
 
 
 def test_a_recorded_log_is_back_tested_with_it(up: Up, tmp_path: Path) -> None:
     log = tmp_path / "played.jsonl"
-    times = ("12:00:00", "12:00:01", "12:00:10")
+    times = ("12:00:00", "12:00:01", "12:10:10")
     signals = [
         {
             "id": f"s{number}",
@@ -158,5 +169,5 @@ def test_a_recorded_log_is_back_tested_with_it(up: Up, tmp_path: Path) -> None:
     done = run("backtest", str(log), "--format", "jsonl", "--template", TYPE, "--json", **up.changes)
 
     *raises, summary = (json.loads(line) for line in done.stdout.splitlines())
-    assert [each["raisedAt"] for each in raises] == ["2026-11-23T12:00:03.000Z", "2026-11-23T12:00:12.000Z"]
-    assert summary["settings"] == {"duration": "PT2S", "tone": "kind", "repeat": "on_change"}
+    assert [each["raisedAt"] for each in raises] == ["2026-11-23T12:10:01.000Z", "2026-11-23T12:20:10.000Z"]
+    assert summary["settings"] == {"duration": "PT10M", "tone": "kind", "repeat": "on_change"}

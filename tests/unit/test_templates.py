@@ -25,6 +25,8 @@ from services.cli.documents import documents
 from services.cli.options import ROOT
 from services.cli.program import moments
 from services.trigger.backtest import run_backtest
+from tests.support.own_template import DECLARATION as OWN
+from tests.support.own_template import folder_with
 
 COMMON = {"quietHours", "sites", "repeat", "coolDown"}
 ALL_KINDS = ("website", "newsletter", "webinar", "event")
@@ -93,43 +95,11 @@ DOMAIN_4 = {
     ),
 }
 
-OWN = """
-type = "level_stuck"
-title = "Level Stuck"
-icon = "puzzle"
-purpose = "win_back"
-goal = "Help a player who is stuck in a level."
-description = "The player has not got on for a while."
-sentence = "Raise when {duration} have passed since the last progress, in a {tone} tone."
-rule = "inactivity"
-process = "game"
-opens = ["game/start"]
-slides = ["game/update"]
-completes = ["game/complete"]
-
-[settings.duration]
-default = "PT10M"
-maximum = "PT1H"
-
-[settings.tone]
-type = "choice"
-label = "Tone"
-default = "kind"
-choices = ["kind", "cheeky"]
-help = "How the journey speaks."
-"""
-
 
 @pytest.fixture(autouse=True)
 def _only_the_products_afterwards() -> Iterator[None]:
     yield
     use_templates(None)
-
-
-def folder_with(folder: Path, text: str = OWN, name: str = "level_stuck") -> Path:
-    """A folder that declares one template."""
-    (folder / f"{name}.toml").write_text(text, encoding="utf-8")
-    return folder
 
 
 def words(text: str) -> tuple[str, ...]:
