@@ -146,6 +146,44 @@ def test_a_message_of_another_kind_or_version_is_refused(name: str) -> None:
         assert [each.name for each in others if holds.is_valid(each.example_document())] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "value"),
+    [
+        ("signal", "data.signal", "cart/fly"),
+        ("signal.cart.add", "data.signal", "cart/remove"),
+        ("signal.cart.add", "data.items", []),
+        ("signal.cart.add", "data.profile.idType", "fax"),
+        ("signal.cart.add", "data.site", None),
+        ("signal.cart.add", "data.receivedAt", 1_795_428_930),
+        ("signal.order.ship", "data.touchpoint", "web"),
+        ("moment", "data.raiseNumber", 0),
+        ("moment.cart_abandon", "data.moment.type", "browse_abandon"),
+        ("moment.cart_abandon", "data.process.kind", "browse"),
+        ("moment.cart_abandon", "data.content.items", None),
+        ("moment.browse_abandon", "data.content.views", "3"),
+        ("moment.survey_abandon.recovered", "data.value", [{"currency": "EUR"}]),
+        ("audience.profile", "data.counts.raises", -1),
+        ("audience.profile", "data.lastMoment.raiseId", None),
+        ("state.configuration", "audience", None),
+        ("state.configuration", "keys", [{"id": "pk_1", "type": "desk", "enabled": True}]),
+        ("state.moment", "status", "paused"),
+        ("state.moment", "runningSince", "2026-11-23T10:15:30Z"),
+        ("marker", "partition", -1),
+    ],
+)
+def test_a_value_that_no_message_has_is_refused(name: str, path: str, value: Any) -> None:
+    document = schema_of(name)["examples"][0]
+    *outer, last = path.split(".")
+    target = document
+    for step in outer:
+        target = target[step]
+    assert last in target
+
+    target[last] = value
+
+    assert not holder(name).is_valid(document)
+
+
 @pytest.mark.parametrize("name", [name for name, message in MESSAGES.items() if message.general])
 def test_the_general_form_takes_every_message_that_it_stands_for(name: str) -> None:
     own = [each for each in MESSAGES.values() if not each.general and matches(name, each)]

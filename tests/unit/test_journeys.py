@@ -159,17 +159,21 @@ def test_a_handler_that_recovers_in_time_has_handled_the_event() -> None:
 def test_a_handler_may_ask_for_time_without_end_and_may_refuse_at_once() -> None:
     pauses: list[float] = []
 
+    faults = [ValueError("once")]
+
     def waits(_event: Event) -> None:
         if len(pauses) < 20:
             raise Later(7.0)
+        if faults:
+            raise faults.pop()
 
     def refuses(_event: Event) -> None:
         raise Refused("unknown list")
 
     assert journey(waits, attempts=2).take(body(), pauses.append).what == "handled"
-    assert pauses == [7.0] * 20
+    assert pauses == [7.0] * 20 + [1]
     assert journey(refuses).take(body(), pauses.append).reason == "Refused: unknown list"
-    assert len(pauses) == 20
+    assert len(pauses) == 21
 
 
 def test_what_the_pause_raises_ends_the_taking_without_a_verdict() -> None:
