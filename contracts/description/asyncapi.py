@@ -14,6 +14,7 @@ from contracts.topology import (
     JOURNEYS,
     JOURNEYS_UNROUTED,
     PARTITIONS,
+    REFUSALS,
     SIGNALS,
     UNROUTED,
     Exchange,
@@ -38,7 +39,8 @@ Channels whose messages have the tag `services` are between the services of an i
 def asyncapi_document() -> dict[str, Any]:
     """The whole document. Every schema is inside, so that it can be read as one file."""
     messages = all_messages()
-    channels = {**_journey_channels(messages), **_service_channels(messages)}
+    journeys, services = _journey_channels(messages), _service_channels(messages)
+    channels = {**journeys, **services}
     return {
         "asyncapi": "3.0.0",
         "id": "urn:moments",
@@ -62,7 +64,7 @@ def asyncapi_document() -> dict[str, Any]:
             }
         },
         "channels": channels,
-        "operations": _operations(channels),
+        "operations": {**_journey_operations(journeys), **_service_operations(services)},
         "components": {
             "messages": {message.name: _message(message) for message in messages},
             "schemas": _schemas(messages),
@@ -117,8 +119,8 @@ def _service_channels(messages: Iterable[Described]) -> dict[str, Any]:
         },
     }
     for message in messages:
-        if message.exchange == CONFIGURATION:
-            channels[message.name] = _channel(message.name, message.summary, CONFIGURATION, [message.name])
+        if message.exchange in (CONFIGURATION, REFUSALS):
+            channels[message.name] = _channel(message.name, message.summary, message.exchange, [message.name])
     return channels
 
 
@@ -145,23 +147,27 @@ def _queue(name: str) -> dict[str, Any]:
     return {"name": name, "durable": True, "exclusive": False, "autoDelete": False}
 
 
-def _operations(channels: dict[str, Any]) -> dict[str, Any]:
+def _journey_operations(channels: dict[str, Any]) -> dict[str, Any]:
+    return {
+        f"send.{name}": _operation("send", name, channel, "journeys")
+        for name, channel in channels.items()
+        if name != UNROUTED
+    }
+
+
+def _service_operations(channels: dict[str, Any]) -> dict[str, Any]:
+    """Every channel has a sender and a reader; what ingestion sends is read by partition."""
     operations: dict[str, Any] = {}
     for name, channel in channels.items():
-        if name == UNROUTED:
-            continue
-        services = name in (SIGNALS, PARTITIONS) or name.startswith(("state.", "snapshot."))
-        sends = name != PARTITIONS
-        if sends:
-            operations[f"send.{name}"] = _operation("send", name, channel, services)
-        if services and name != SIGNALS:
-            operations[f"receive.{name}"] = _operation("receive", name, channel, services)
-    operations[f"send.{PARTITIONS}"] = _operation("send", PARTITIONS, channels[PARTITIONS], True, ["marker"])
+        sent = ["marker"] if name == PARTITIONS else None
+        operations[f"send.{name}"] = _operation("send", name, channel, "services", sent)
+        if name != SIGNALS:
+            operations[f"receive.{name}"] = _operation("receive", name, channel, "services")
     return operations
 
 
 def _operation(
-    action: str, name: str, channel: dict[str, Any], services: bool, messages: list[str] | None = None
+    action: str, name: str, channel: dict[str, Any], readers: str, messages: list[str] | None = None
 ) -> dict[str, Any]:
     binding: dict[str, Any] = {"bindingVersion": _BINDING}
     if action == "send":
@@ -173,7 +179,7 @@ def _operation(
         "channel": {"$ref": f"#/channels/{name}"},
         "summary": channel["description"],
         "messages": [{"$ref": f"#/channels/{name}/messages/{each}"} for each in messages or channel["messages"]],
-        "tags": [{"name": "services" if services else "journeys"}],
+        "tags": [{"name": readers}],
         "bindings": {"amqp": binding},
     }
 

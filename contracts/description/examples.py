@@ -29,7 +29,7 @@ from contracts.signals import (
 )
 from contracts.templates import Template, validate_settings
 from contracts.times import MINUTE, SECOND, from_rfc3339, parse_duration, to_datetime
-from contracts.wire import Marker, SnapshotRequest
+from contracts.wire import Marker, SignalRefused, SnapshotRequest
 
 TIME = from_rfc3339("2026-11-23T10:15:30.123Z")
 SITE = "shop.example.com"
@@ -204,3 +204,25 @@ def snapshot_message() -> bytes:
 def marker_message() -> bytes:
     """A marker in partition 7."""
     return msgspec.json.encode(Marker(partition=7, nonce="6f1c0e7aa0b84a0f9d0e5b7a3c2d1e0f", at=TIME))
+
+
+def refused_message() -> bytes:
+    """A refusal of a signal without items."""
+    return msgspec.json.encode(
+        SignalRefused(
+            id="5d1f0c0a9b6e4b0e8f3a2c1d0e9f8a7b",
+            at=TIME + SECOND,
+            status=422,
+            code="invalid",
+            reason="The signal is not valid.",
+            configuration=STATE.id,
+            faults=(("/data/items", "Shorter than minimum length 1."),),
+            kind="cart/add",
+            time=TIME,
+            source=_SOURCE,
+            signal="s-77",
+            site=SITE,
+            id_type="email",
+            profile=ADA,
+        )
+    )

@@ -35,11 +35,12 @@ from contracts.topology import (
     CONFIGURATION,
     JOURNEYS,
     PARTITIONS,
+    REFUSALS,
     SNAPSHOT_REQUEST,
     STATE_CONFIGURATION,
     STATE_MOMENT,
 )
-from contracts.wire import MARKER_TYPE, Marker, SnapshotRequest
+from contracts.wire import MARKER_TYPE, SIGNAL_REFUSED, Marker, SignalRefused, SnapshotRequest
 
 CLOUDEVENTS = "application/cloudevents+json"
 _JSON = "application/json"
@@ -236,6 +237,16 @@ def _states(template: Template) -> Iterator[Described]:
             SnapshotRequest,
             words.SNAPSHOT_REQUEST,
             examples.snapshot_message(),
+            _JSON,
+        ),
+        (
+            SIGNAL_REFUSED,
+            "Refused signal",
+            "Ingestion refused a signal of a known configuration; trigger can then say why nothing happened.",
+            REFUSALS,
+            SignalRefused,
+            words.SIGNAL_REFUSED,
+            examples.refused_message(),
             _JSON,
         ),
         (

@@ -309,3 +309,22 @@ MARKER: dict[str, Fragment] = {
     "nonce": text("Of the trigger process and its connection: only its own markers count for it."),
     "at": micros("The clock before it was published."),
 }
+SIGNAL_REFUSED: dict[str, Fragment] = {
+    "id": text("Of this message."),
+    "at": micros("When the signal was received."),
+    "status": count("The HTTP status that the sender got, from 400.", 400),
+    "code": text("The reason as a word, as the sender was told."),
+    "reason": text("The reason in words, as the sender was told."),
+    "configuration": text("The id of the audience configuration that was to get it."),
+    "faults": listing(
+        "What was wrong, up to five; absent when nothing in particular.",
+        listing("A JSON pointer into the signal, and the reason.", {"type": "string"}, minItems=2, maxItems=2),
+    ),
+    "kind": text("The kind of signal, as far as it was named."),
+    "time": micros("When it happened, as it was sent; absent when it could not be read."),
+    "source": text("Its source, as far as it could be read."),
+    "signal": text("Its id, as far as it could be read."),
+    "site": text("Its site, as far as it could be read."),
+    "idType": text("How the profile was addressed; absent, like the profile, when it could not be read."),
+    "profile": text("The customer's address, in normal form."),
+}

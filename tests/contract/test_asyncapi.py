@@ -17,8 +17,12 @@ from contracts.signals import KINDS
 from contracts.templates import product_templates
 from contracts.topology import (
     CONFIGURATION,
+    DEAD_LETTERS,
     JOURNEYS,
+    JOURNEYS_UNROUTED,
+    LOST,
     PARTITIONS,
+    REFUSALS,
     SIGNALS,
     SNAPSHOT_REQUEST,
     STATE_CONFIGURATION,
@@ -27,6 +31,7 @@ from contracts.topology import (
     moments_topology,
     partition_key,
 )
+from contracts.wire import SIGNAL_REFUSED
 from services.cli.documents import SCHEMAS
 from services.cli.options import ROOT
 from shared.broker.routing import Routes
@@ -129,6 +134,7 @@ def test_every_published_routing_key_has_a_channel_on_the_right_exchange() -> No
     expected |= {f"moment.{template.type}": JOURNEYS for template in templates}
     expected |= {f"moment.{template.type}.recovered": JOURNEYS for template in templates if template.completes}
     expected |= dict.fromkeys((STATE_MOMENT, STATE_CONFIGURATION, SNAPSHOT_REQUEST), CONFIGURATION)
+    expected[SIGNAL_REFUSED] = REFUSALS
 
     found = {
         channel["address"]: channel["bindings"]["amqp"]["exchange"]["name"]
@@ -160,6 +166,14 @@ def test_exchanges_and_queues_are_those_of_the_topology() -> None:
         exchange = exchanges[binding["exchange"]["name"]]
         assert binding["exchange"]["type"] == exchange.kind
         assert binding["exchange"]["durable"] is True
+
+
+def test_every_exchange_that_is_published_to_has_a_channel() -> None:
+    without = {JOURNEYS_UNROUTED, LOST, DEAD_LETTERS}
+
+    bound = {each["bindings"]["amqp"]["exchange"]["name"] for each in CHANNELS.values() if each["address"] != UNROUTED}
+
+    assert bound == {exchange.name for exchange in TOPOLOGY.exchanges} - without
 
 
 def test_a_message_published_as_described_reaches_a_journey_and_its_partition() -> None:

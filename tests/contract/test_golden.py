@@ -25,7 +25,14 @@ from contracts.events import (
 from contracts.moments import MomentState
 from contracts.signals import Item, SignalEvent, decode_signal
 from contracts.times import HOUR, from_rfc3339
-from contracts.wire import Marker, SnapshotRequest, decode_configuration_state, decode_marker, decode_moment_state
+from contracts.wire import (
+    Marker,
+    SignalRefused,
+    SnapshotRequest,
+    decode_configuration_state,
+    decode_marker,
+    decode_moment_state,
+)
 from tests.contract.test_published_schemas import schema_of
 from tests.support.schemas import validator
 
@@ -38,6 +45,7 @@ GOLDEN: dict[str, tuple[str, Any, str]] = {
     "state.configuration.v1": ("state.configuration", ConfigurationState, "43e3de7afc979c14"),
     "state.moment.v1": ("state.moment", MomentState, "9eaedb8d6c1454c5"),
     "snapshot.request.v1": ("snapshot.request", SnapshotRequest, "77386075642ee85d"),
+    "signal.refused.v1": ("signal.refused", SignalRefused, "62873d1cbceeaa24"),
     "marker.v1": ("marker", Marker, "dd101c1c2cfb80e8"),
 }
 """File → the schema of today, the struct that reads it, the digest of its bytes."""

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from contracts import wire
 from contracts.description import Described, all_messages
 from contracts.description.schemas import content_schema, definitions_for
 from contracts.events import (
@@ -37,6 +38,7 @@ from contracts.signals import (
 from contracts.templates import product_templates
 from contracts.times import to_datetime
 from contracts.topology import SNAPSHOT_REQUEST, STATE_CONFIGURATION, STATE_MOMENT
+from contracts.wire import SIGNAL_REFUSED
 from services.cli.documents import SCHEMAS, documents
 from services.cli.options import ROOT
 from services.ingestion.admission import Admitted, Listener
@@ -78,7 +80,7 @@ def test_there_is_a_schema_of_every_message_and_no_other() -> None:
     templates = product_templates().values()
 
     expected = {"signal", "moment", "moment.recovered", "audience.profile", "marker"}
-    expected |= {STATE_CONFIGURATION, STATE_MOMENT, SNAPSHOT_REQUEST}
+    expected |= {STATE_CONFIGURATION, STATE_MOMENT, SNAPSHOT_REQUEST, SIGNAL_REFUSED}
     expected |= {kind.routing_key for kind in KINDS}
     expected |= {f"moment.{template.type}" for template in templates}
     expected |= {f"moment.{template.type}.recovered" for template in templates if template.completes}
@@ -88,6 +90,16 @@ def test_there_is_a_schema_of_every_message_and_no_other() -> None:
     assert {path.name for path in documents() if path.parent == SCHEMAS} == {
         f"{name}.json" for name in (*expected, "asyncapi")
     }
+
+
+def test_every_struct_that_services_send_each_other_has_a_schema() -> None:
+    structs = [value for value in vars(wire).values() if getattr(value, "__module__", "") == wire.__name__]
+    sent = [struct for struct in structs if isinstance(struct, type) and issubclass(struct, msgspec.Struct)]
+
+    described = {frozenset(schema_of(name)["properties"]) for name in MESSAGES}
+
+    assert len(sent) >= 3
+    assert [struct.__name__ for struct in sent if frozenset(struct.__struct_encode_fields__) not in described] == []
 
 
 @pytest.mark.parametrize("name", MESSAGES)
@@ -186,7 +198,8 @@ def test_a_value_that_no_message_has_is_refused(name: str, path: str, value: Any
 
 @pytest.mark.parametrize("name", [name for name, message in MESSAGES.items() if message.general])
 def test_the_general_form_takes_every_message_that_it_stands_for(name: str) -> None:
-    own = [each for each in MESSAGES.values() if not each.general and matches(name, each)]
+    journeys = [each for each in MESSAGES.values() if each.readers == "journeys" and not each.general]
+    own = [each for each in journeys if matches(name, each)]
 
     assert len(own) >= 6
     assert [each.name for each in own if not holder(name).is_valid(each.example_document())] == []
