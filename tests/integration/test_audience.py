@@ -176,6 +176,37 @@ def test_a_raise_is_told_once_for_a_profile_however_many_came_together(shop: Sho
     assert event.data.counts == {"signals": 4, "raises": 2}
 
 
+def test_a_raise_that_stands_already_is_not_counted_again(shop: Shop) -> None:
+    shop.apply(signal())
+    tables = ("processes", "waits", "profiles")
+    before = {table: shop.rows.execute(f"SELECT * FROM {table}") for table in tables}
+    assert len(shop.fire(T0 + 2 * HOUR)) == 1
+    for table, found in before.items():
+        shop.rows.execute(f"DELETE FROM {table}")
+        overriding = " OVERRIDING SYSTEM VALUE" if shop.rows.postgresql and table == "processes" else ""
+        marks = ", ".join("?" * len(found[0]))
+        shop.rows.execute(f"INSERT INTO {table}{overriding} VALUES ({marks})", found[0])
+    shop.restart()
+
+    assert shop.fire(T0 + 3 * HOUR) == []
+
+    assert shop.state().raises == 0
+    assert shop.count("raises") == 1
+
+
+def test_another_profile_with_the_same_half_of_its_key_is_not_mixed_in(shop: Shop) -> None:
+    shop.apply(signal(color="red"), signal(profile="bob@example.com", color="blue"))
+    (key,) = shop.rows.execute("SELECT key FROM profiles WHERE profile = 'ada@example.com'")[0]
+    moved = bytes(key)[:8] + bytes(12)
+    shop.rows.execute("UPDATE signals SET key = ? WHERE sequence = 2", (moved,))
+    shop.rows.execute("DELETE FROM profiles")
+    shop.restart()
+
+    state = shop.state()
+
+    assert (state.signals, state.visible()) == (1, {"color": "red"})
+
+
 def test_a_suppressed_wait_is_not_told(shop: Shop) -> None:
     shop.apply(signal())
     shop.apply(signal(T0 + SECOND, "ada@example.com", "cart/clear"))
