@@ -14,9 +14,9 @@ from services.trigger.engine.account import Account
 from services.trigger.engine.application import ProfileId, profile_of
 from services.trigger.engine.apply import Entry
 from services.trigger.engine.explanation import Known, explain
-from services.trigger.engine.lines import InForce, Recorded
 from services.trigger.engine.moment import compile_moment
 from services.trigger.engine.retelling import Case
+from services.trigger.engine.turns import InForce, Recorded
 from services.trigger.replay import MomentBook, Outcome, Replay
 
 BEFORE_ALL = -1

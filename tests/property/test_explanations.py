@@ -17,12 +17,12 @@ from contracts.times import to_rfc3339
 from services.trigger.engine.application import ProfileId, profile_of
 from services.trigger.engine.apply import Entry
 from services.trigger.engine.explanation import Known, explain
-from services.trigger.engine.lines import InForce, Recorded
 from services.trigger.engine.membership import membership_of
 from services.trigger.engine.moment import Moment
 from services.trigger.engine.reasons import SignalCode
 from services.trigger.engine.retelling import Case as ToldCase
 from services.trigger.engine.state import Process
+from services.trigger.engine.turns import InForce, Recorded
 from services.trigger.engine.waits import due_of
 from services.trigger.replay import MomentBook, Outcome, Replay
 from tests.oracle.budget import drawn
@@ -90,7 +90,7 @@ class Told:
         self.decided[ProfileId(*profile)].append(recorded)
 
     def _change(self, at: int, moment: Moment) -> None:
-        self.states.append(InForce(after=self.place, at=at, moment=moment))
+        self.states.append(InForce(after=self.place, at=at, moment=moment, version=len(self.states)))
         if moment.running:
             self.replay.book.put(moment)
             return

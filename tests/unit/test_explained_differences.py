@@ -14,10 +14,10 @@ from contracts.times import DAY, MINUTE, SECOND, to_datetime, to_rfc3339
 from contracts.wire import SignalRefused
 from services.trigger.engine.application import ProfileId, profile_of
 from services.trigger.engine.explanation import Known, explain
-from services.trigger.engine.lines import InForce, Recorded
 from services.trigger.engine.moment import Moment, compile_moment
 from services.trigger.engine.retelling import Case
 from services.trigger.engine.state import Process
+from services.trigger.engine.turns import InForce, Recorded
 from services.trigger.explaining import Course
 from tests.support.explanations import derive_from
 
@@ -165,7 +165,7 @@ def test_a_stop_that_left_no_record_of_its_waits_is_told_and_said() -> None:
 def test_a_clock_that_steps_back_changes_no_order() -> None:
     edited = (*STATE.history, SettingsVersion(version=2, since=START + 30 * MINUTE, settings={"duration": "PT1M"}))
     case = recorded_as(case_of(signal("a", 0)), version=1)
-    before = InForce(after=0, at=START, moment=moment(history=edited))
+    before = InForce(after=0, at=START, moment=moment(history=edited), version=2)
     case = replace(case, turns=[*case.turns, before])
 
     assert told(case)["differences"] == []

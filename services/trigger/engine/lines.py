@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.signals import Signal
@@ -12,38 +11,9 @@ from services.trigger.engine.account import Change, Due, Entry, ProcessName, Sig
 from services.trigger.engine.moment import Moment
 from services.trigger.engine.reasons import SIGNAL_TEXTS, SignalCode
 from services.trigger.engine.state import Track, Wait
+from services.trigger.engine.turns import InForce, Recorded
 from services.trigger.engine.walk import STOPPED
 from services.trigger.engine.wording import due_line, instant, text_of_decision, words_of_measures
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InForce:
-    """A state of the moment took effect after the signals up to `after`, at `at` (µs).
-
-    `given`: (process id, number of the wait) → due that this edit gave (DOMAIN §5).
-    """
-
-    after: int
-    at: int
-    moment: Moment
-    given: Mapping[tuple[str, int], int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """A decision as it was recorded; what is None was not kept when it was recorded."""
-
-    after: int
-    at: int
-    process: str
-    raise_id: str
-    raised: bool
-    reason: str
-    due: int
-    number: int | None = None
-    opened: int | None = None
-    last: int | None = None
-    version: int | None = None
 
 
 def signal_line(

@@ -7,7 +7,7 @@ decisions at the places where they were made. What the engine would do otherwise
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,8 +24,6 @@ from services.trigger.engine.effects import ProcessKey
 from services.trigger.engine.filters import Past
 from services.trigger.engine.gate import Role
 from services.trigger.engine.lines import (
-    InForce,
-    Recorded,
     decision_line,
     numbers_of_code,
     settings_line,
@@ -48,6 +46,7 @@ from services.trigger.engine.observing import (
 from services.trigger.engine.reasons import SignalCode
 from services.trigger.engine.remembering import Memory, key_of
 from services.trigger.engine.state import Process, Track, Wait
+from services.trigger.engine.turns import InForce, Recorded, in_order
 from services.trigger.engine.waits import due_of, stop_wait
 from services.trigger.engine.walk import STOPPED
 from services.trigger.engine.wording import due_line, instant
@@ -91,7 +90,7 @@ class Retelling:
 
     def tell(self) -> None:
         """Go through everything in the order in which it happened."""
-        turns = deque(sorted(self._case.turns, key=_order_in(self._case.turns)))
+        turns = deque(in_order(self._case.turns))
         for entry in self._case.entries:
             while turns and turns[0].after < entry.sequence:
                 self._take(turns.popleft())
@@ -243,7 +242,8 @@ class Retelling:
             return
         moment, track = self.moment, process.tracks[self.moment.id]
         if turn.due != due_of(moment, wait):
-            self._differ(f"wait {wait.number} was due at {instant(turn.due)}, not at {due_line(moment, wait).at}")
+            if turn.reason != STOPPED:  # a stop that is learnt late records the due by the settings known then
+                self._differ(f"wait {wait.number} was due at {instant(turn.due)}, not at {due_line(moment, wait).at}")
             wait.override = turn.due
         due, measured = due_line(moment, wait), {}
         if turn.reason == STOPPED:
@@ -303,25 +303,6 @@ class Retelling:
         self._remember(turn, None)
         self._differ(f"decision {turn.raise_id} is recorded, and the signals give no such wait")
         self._say(decision_line(turn, ProcessName(self._kind, turn.process), None, None, None, {}))
-
-
-def _order_in(turns: Sequence[InForce | Recorded]) -> Callable[[InForce | Recorded], tuple[int, int, int, int]]:
-    """The order in which things were done: by place, version of the settings and time; clocks may step back.
-
-    At one instant stops are recorded before the state of a new run takes effect, and decisions after it.
-    """
-    states = [turn for turn in turns if isinstance(turn, InForce)]
-
-    def order(turn: InForce | Recorded) -> tuple[int, int, int, int]:
-        if isinstance(turn, InForce):
-            return (turn.after, turn.moment.versions[-1].number, turn.at, 1 if turn.moment.running else 3)
-        version = turn.version
-        if version is None:
-            before = (each for each in states if (each.after, each.at) <= (turn.after, turn.at))
-            version = max((each.moment.versions[-1].number for each in before), default=0)
-        return (turn.after, version, turn.at, 0 if turn.reason == STOPPED else 2)
-
-    return order
 
 
 def name_of(identity: ProcessId) -> ProcessName:

@@ -15,10 +15,10 @@ from contracts.topology import partition_of
 from services.trigger.engine.application import ProfileId, profile_of
 from services.trigger.engine.apply import Entry
 from services.trigger.engine.explanation import Known
-from services.trigger.engine.lines import InForce, Recorded
 from services.trigger.engine.membership import membership_of
 from services.trigger.engine.retelling import Case
 from services.trigger.engine.state import Process, decode_process
+from services.trigger.engine.turns import InForce, Recorded
 from services.trigger.registry import Registry
 from services.trigger.store.course import Settlement, settlements
 from services.trigger.store.keys import process_key, profile_key
@@ -143,7 +143,11 @@ def _states(
         moment = registry.put_moment(settled.state)
         if moment is not None:
             dues = given.get(settled.state.version, {})
-            found.append(InForce(after=settled.after, at=settled.settled_at, moment=moment, given=dues))
+            found.append(
+                InForce(
+                    after=settled.after, at=settled.settled_at, moment=moment, version=settled.state.version, given=dues
+                )
+            )
     if not found and state.running_since is not None:
         moment = registry.put_moment(state)
         if moment is not None:
