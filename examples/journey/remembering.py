@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from contracts.journeys import Seen
 
@@ -18,16 +20,45 @@ def remembered(path: Path | None, limit: int = _LIMIT) -> Iterator[Seen]:
     if path is None:
         yield Seen(limit)
         return
-    known = _known(path)[-limit:]
-    _rewrite(path, known)
-    with path.open("a", encoding="utf-8") as file:
+    journal = _Journal(path, limit)
+    try:
+        yield Seen(limit, journal.latest, journal.keep)
+    finally:
+        journal.close()
 
-        def keep(identity: str) -> None:
-            file.write(f"{identity}\n")
-            file.flush()
-            os.fsync(file.fileno())
 
-        yield Seen(limit, known, keep)
+class _Journal:
+    """The file: `limit` identities when it is opened or grew to twice as many, and those since."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self._path = path
+        self.latest = deque(_known(path), maxlen=limit)
+        self._file = self._rewritten()
+
+    def keep(self, identity: str) -> None:
+        """Write one more identity down."""
+        self._file.write(f"{identity}\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.latest.append(identity)
+        self._added += 1
+        if self._added == self.latest.maxlen:
+            self._file.close()
+            self._file = self._rewritten()
+
+    def close(self) -> None:
+        """No more is kept."""
+        self._file.close()
+
+    def _rewritten(self) -> TextIO:
+        draft = self._path.with_name(f".{self._path.name}.new")
+        file = draft.open("w", encoding="utf-8")
+        file.writelines(f"{identity}\n" for identity in self.latest)
+        file.flush()
+        os.fsync(file.fileno())
+        draft.replace(self._path)
+        self._added = 0
+        return file
 
 
 def _known(path: Path) -> list[str]:
@@ -36,12 +67,3 @@ def _known(path: Path) -> list[str]:
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     return [line for line in lines[:-1] if line]
-
-
-def _rewrite(path: Path, known: list[str]) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    with draft.open("w", encoding="utf-8") as file:
-        file.writelines(f"{identity}\n" for identity in known)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

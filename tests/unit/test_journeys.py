@@ -243,7 +243,7 @@ def test_the_file_of_identities_survives_a_restart_and_a_torn_last_line(tmp_path
     with remembered(path, limit=3) as seen:
         for identity in "abcd":
             seen.add(identity)
-    assert path.read_text() == "a\nb\nc\nd\n"
+    assert path.read_text().splitlines()[-3:] == ["b", "c", "d"]
     with path.open("a") as file:
         file.write("to")
 
@@ -254,6 +254,21 @@ def test_the_file_of_identities_survives_a_restart_and_a_torn_last_line(tmp_path
     assert known == [False, True, True, True, False]
     assert path.read_text() == "b\nc\nd\ne\n"
     assert [each.name for each in tmp_path.iterdir()] == ["seen"]
+
+
+def test_the_file_of_identities_does_not_grow_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "seen"
+    lengths = []
+
+    with remembered(path, limit=10) as seen:
+        for number in range(95):
+            seen.add(str(number))
+            lengths.append(len(path.read_text().splitlines()))
+
+    assert max(lengths) < 20
+    assert path.read_text().splitlines()[-10:] == [str(number) for number in range(85, 95)]
+    with remembered(path, limit=10) as again:
+        assert [number for number in range(95) if str(number) in again] == list(range(85, 95))
 
 
 def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
