@@ -17,8 +17,9 @@ from services.trigger.engine.effects import Contradiction, Effects, ProcessKey, 
 from services.trigger.engine.filters import Past
 from services.trigger.engine.membership import membership_of
 from services.trigger.engine.moment import Moment
+from services.trigger.engine.retiming import retime, spread_places, spread_start
 from services.trigger.engine.state import Process, Wait
-from services.trigger.engine.waits import due_of, stop_waits
+from services.trigger.engine.waits import due_of, ready_of, stop_waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,31 @@ class Replay:
             if track is not None:
                 stop_waits(track, key, moment, self.effects)
         self._take_effects()
+
+    def edit(self, moment: Moment) -> None:
+        """The moment's settings were changed at the start of its newest version: pending waits are timed anew.
+
+        What is due at once thereby is spread over a minute, in the order of the dues before (DOMAIN §5).
+        """
+        settled, edited = self.book.moments[moment.id].versions[-1].number, moment.versions[-1].since
+        self._now = max(self._now, edited)
+        self.book.put(moment)
+        lot = []
+        for key in [key for key in self._index if key[1] == moment.id]:
+            edit = retime(moment, self._wait(key), settled)
+            if edit.at_once and not self._wait(key).override:
+                lot.append((edit.before, self._order(key)[1:], key))
+            else:
+                self._rearm(moment, key)
+        dues = spread_places(spread_start(moment, edited), 0, len(lot))
+        for (_, _, key), due in zip(sorted(lot), dues, strict=True):
+            self._wait(key).override = due
+            self._rearm(moment, key)
+
+    def _rearm(self, moment: Moment, key: WaitKey) -> None:
+        wait = self._wait(key)
+        wait.armed = ready_of(moment, wait)
+        self._arm(key, wait.armed)
 
     @property
     def pending(self) -> int:

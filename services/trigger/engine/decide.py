@@ -141,7 +141,7 @@ def record(track: Track, wait: Wait, decision: Decision) -> None:
         )
     )
     if decision.reason != STOPPED:
-        track.frozen_until = max(track.frozen_until, decision.due)
+        track.frozen_until = max(track.frozen_until, decision.due, wait.last[0])
     if decision.raised:
         track.raises += 1
 

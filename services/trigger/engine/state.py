@@ -56,7 +56,8 @@ class Track(msgspec.Struct, array_like=True, gc=False):
     """One moment's waits on one process.
 
     `run`: the start of the run of the moment that it belongs to. `current`: the number of the wait that a next
-    signal may slide, or -1. `frozen_until`: the greatest due of its decided occurrences (those stopped excepted).
+    signal may slide, or -1. `frozen_until`: where the latest decided occurrence ends (those stopped
+    excepted): at its due, or at its last activity where an edit has brought the due before that.
     """
 
     run: int

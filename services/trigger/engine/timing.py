@@ -29,7 +29,8 @@ class QuietHours:
     def leave(self, instant: int) -> int:
         """The instant itself outside the quiet hours, else their end.
 
-        An end that the clocks skip is the instant at which they jump; of a repeated end the first that is not past.
+        An end that the clocks skip is the instant at which they jump, unless they jump over all that is not quiet
+        that day; of a repeated end the first that is not past.
         """
         local = to_datetime(instant).astimezone(self.zone)
         minute = local.hour * 60 + local.minute
@@ -39,7 +40,7 @@ class QuietHours:
             return instant
         day = local.date() + timedelta(days=1 if spans and minute >= self.start else 0)
         end = datetime(day.year, day.month, day.day, self.end // 60, self.end % 60, tzinfo=self.zone)
-        return self._instant(end, instant)
+        return self.leave(self._instant(end, instant))
 
     def _instant(self, end: datetime, after: int) -> int:
         for fold in (0, 1):

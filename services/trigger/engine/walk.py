@@ -61,7 +61,7 @@ class Walk:
 
     def _act(self, signal: Signal) -> None:
         key = signal.key
-        if key[0] <= self.track.frozen_until and self._covered(key):
+        if key[0] <= self.track.frozen_until and self._covered(key) and not self._goes_on(key):
             self.refused.append((key, DECIDED))
             return
         current = self.current
@@ -100,9 +100,13 @@ class Walk:
     def _covered(self, key: Key) -> bool:
         """Whether the key lies in a decided occurrence, up to its due: it is then no activity of another."""
         return any(
-            decided.opened <= key and key[0] <= decided.due and decided.reason != STOPPED
+            decided.opened <= key and (key <= decided.last or key[0] <= decided.due) and decided.reason != STOPPED
             for decided in self.track.decided
         )
+
+    def _goes_on(self, key: Key) -> bool:
+        """Whether a pending wait holds the key: it goes on, though an edit has moved the due of another past it."""
+        return any(wait.opened <= key <= wait.last for wait in self.stored or ())
 
     def _objection(self, signal: Signal) -> SignalCode | None:
         """Why activity may not open. Only what was received in this run opens (DOMAIN §5).
