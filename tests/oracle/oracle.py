@@ -22,6 +22,7 @@ from tests.oracle.quiet import moved
 from tests.oracle.waits import Part, Wait, closed_of, home_of, is_between, is_new_though_ended, raise_of
 from tests.oracle.words import (
     DAY,
+    MINUTE,
     Arrival,
     Ledger,
     Moment,
@@ -34,6 +35,7 @@ from tests.oracle.words import (
 )
 
 ATTRIBUTION = 7 * DAY  # §6.10
+SPREAD = MINUTE  # §5
 STATES = ("raised", "suppressed", "ended")
 
 
@@ -97,8 +99,24 @@ class Simulation:
         if self.moment.running_since(now) is None or any(since == now for since, _ in self.moment.runs):
             for wait in list(self.pending):
                 self.close(wait, "suppressed", "stopped", now)
+        if any(since == now for since, _ in self.moment.versions):
+            self.retime(self.moment.settings_at(now), now)
+
+    def retime(self, settings: Settings, now: int) -> None:
+        """Move pending waits to the dues of new settings; what becomes due at once is spread over a minute (§5)."""
+        at_once = []
         for wait in self.pending:
-            wait.due = self.due(self.moment.settings_at(now), wait.members)
+            due = self.due(settings, wait.members)
+            if wait.given is None and due <= now < wait.due:
+                at_once.append(wait)
+            elif wait.given is None:
+                wait.due = due
+        begin = moved(now, settings.quiet)
+        if moved(now + SPREAD, settings.quiet) != now + SPREAD:
+            begin = moved(now + SPREAD, settings.quiet)
+        for place, wait in enumerate(sorted(at_once, key=lambda wait: (wait.due, wait.process)), start=1):
+            wait.due = begin + SPREAD * place // len(at_once)
+            wait.given = (wait.due, now)
 
     # Arrivals
 
@@ -140,10 +158,10 @@ class Simulation:
         """Derive the occurrences of the process anew and bring its undecided waits in line (§6.11)."""
         waits = self.waits.setdefault(process, [])
         pending = sorted((wait for wait in waits if wait.state == "pending"), key=lambda wait: wait.members[0].order)
-        latest_decided_due = max((wait.due for wait in waits if wait.freezes), default=-math.inf)
+        latest_decided_due = max((wait.reaches_to for wait in waits if wait.freezes), default=-math.inf)
         barred: set[SignalKey] = set()
         while True:
-            parts = self.derive(signals, [wait for wait in waits if wait.freezes], since, barred)
+            parts = self.derive(signals, [wait for wait in waits if wait.freezes], pending, since, barred)
             homes = {id(wait): home_of(wait, parts) for wait in pending}
             kept = {id(part) for part in homes.values() if part is not None}
             founders = [part.members[0] for part in parts if id(part) not in kept]
@@ -167,19 +185,28 @@ class Simulation:
                 self.open(process, part, now)
 
     def derive(
-        self, signals: Sequence[Arrival], frozen: Sequence[Wait], since: int, barred: set[SignalKey]
+        self,
+        signals: Sequence[Arrival],
+        frozen: Sequence[Wait],
+        pending: Sequence[Wait],
+        since: int,
+        barred: set[SignalKey],
     ) -> list[Part]:
         """The undecided occurrences of a process (§6.3)."""
+        given = {wait.last.key: wait.given for wait in pending if wait.given is not None}
+        going_on = {signal.key for wait in pending for signal in wait.members}
         parts: list[Part] = []
         current: Part | None = None
         for signal, role in zip(signals, self.roles(signals), strict=True):
             settings = self.moment.settings_at(signal.received_at)
-            reached = current is not None and signal.time <= self.due(settings, current.members)
+            reached = current is not None and signal.time <= self.due_before(signal, settings, current, given)
             if role == "ender":
                 if current is not None and reached:
                     current.ender = signal
                 current = None
-            elif role == "activity" and not any(wait.opened_at <= signal.time <= wait.due for wait in frozen):
+            elif role == "activity" and (
+                signal.key in going_on or not any(wait.opened_at <= signal.time <= wait.reaches_to for wait in frozen)
+            ):
                 if current is not None and reached:
                     current.members.append(signal)
                     continue
@@ -188,6 +215,13 @@ class Simulation:
                     current = Part(members=[signal])
                     parts.append(current)
         return parts
+
+    def due_before(
+        self, signal: Arrival, settings: Settings, current: Part, given: dict[SignalKey, tuple[int, int]]
+    ) -> int:
+        """The due that stood before the signal, with the settings in force at its receivedAt (§5, §6.3)."""
+        due, since = given.get(current.members[-1].key, (0, math.inf))
+        return due if signal.received_at >= since else self.due(settings, current.members)
 
     # The life of a wait
 
@@ -205,8 +239,11 @@ class Simulation:
             self.close(wait, "ended", "completed" if completed else "ended", now)
             wait.members = sorted({*wait.members, *part.members}, key=lambda signal: signal.order)
             return
+        if wait.given is not None and part.members[-1].key != wait.last.key:
+            wait.given = None
         wait.members = part.members
-        wait.due = self.due(self.moment.settings_at(now), wait.members)
+        if wait.given is None:
+            wait.due = self.due(self.moment.settings_at(now), wait.members)
 
     def close(self, wait: Wait, state: str, reason: str, now: int) -> None:
         wait.state, wait.reason, wait.decided_at = state, reason, now

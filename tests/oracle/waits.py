@@ -14,7 +14,10 @@ SETTLE_CAP = 5 * MINUTE  # §6.6
 
 @dataclass(slots=True, eq=False)
 class Wait:
-    """A wait and its fate; `state` is pending, ended, suppressed or raised."""
+    """A wait and its fate; `state` is pending, ended, suppressed or raised.
+
+    `given`: the due that an edit gave, and when; it stands until the next activity (§5).
+    """
 
     process: Process
     members: list[Arrival]
@@ -26,6 +29,7 @@ class Wait:
     holding: Holding = field(default_factory=Holding)
     views: int = 0
     recovered: bool = False
+    given: tuple[int, int] | None = None
 
     @property
     def opened_at(self) -> int:
@@ -39,6 +43,11 @@ class Wait:
     def freezes(self) -> bool:
         """Raised and suppressed occurrences are frozen (§6.7), those of a stopped run are not (§5)."""
         return self.state == "raised" or (self.state == "suppressed" and self.reason != "stopped")
+
+    @property
+    def reaches_to(self) -> int:
+        """Where the occurrence ends: at its due, or at its last activity where an edit has brought the due before."""
+        return max(self.due, self.last.time)
 
     @property
     def ready_at(self) -> int:

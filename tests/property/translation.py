@@ -99,9 +99,9 @@ def _settings(moment: oracle.Moment, settings: oracle.Settings) -> dict[str, Any
 def moment_of(moment: oracle.Moment, run: int, *, running: bool, at: int) -> Moment:
     """The product's moment as it stands at an instant."""
     history = [SettingsVersion(version=1, since=0, settings=_settings(moment, moment.settings))]
-    for since, settings in sorted(moment.versions, key=lambda version: version[0]):
+    for number, (since, settings) in enumerate(sorted(moment.versions, key=lambda version: version[0]), start=2):
         if since <= at:
-            history.append(SettingsVersion(version=2, since=since, settings=_settings(moment, settings)))
+            history.append(SettingsVersion(version=number, since=since, settings=_settings(moment, settings)))
     state = MomentState(
         id=moment.id,
         version=1,
@@ -133,12 +133,16 @@ def replayed(
     changes = [(since, True, since) for since, _ in moment.runs]
     changes += [(until, False, since) for since, until in moment.runs if until is not None]
     steps: list[tuple[int, int, Any]] = [(at, 0, (running, run)) for at, running, run in changes]
-    steps += [(arrival.received_at, 1, arrival) for arrival in arrivals]
+    steps += [(since, 1, moment.running_since(since)) for since, _ in moment.versions]
+    steps += [(arrival.received_at, 2, arrival) for arrival in arrivals]
     outcomes: list[Outcome] = []
     for at, what, thing in sorted(steps, key=lambda step: (step[0], step[1])):
         outcomes += replay.advance(at)
-        if what == 1:
+        if what == 2:
             replay.receive(signal_of(thing))
+        elif what == 1:
+            if thing is not None:
+                replay.edit(moment_of(moment, thing, running=True, at=at))
         elif thing[0]:
             replay.book.put(moment_of(moment, thing[1], running=True, at=at))
         else:

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from tests.oracle.cases.writing import MICROSECOND, XY, Case, X, Y, cart, carts, raised, settings_of, us, view
+from tests.oracle.cases.writing import (
+    MICROSECOND,
+    XY,
+    Case,
+    X,
+    Y,
+    cart,
+    carts,
+    finished,
+    moment,
+    raised,
+    settings_of,
+    step,
+    us,
+    view,
+)
 from tests.oracle.words import Moment
 
 LIFECYCLE = [
@@ -140,6 +155,86 @@ LIFECYCLE = [
         moment=carts(versions=((55, settings_of(20)),)),
         raises=(raised(0, 60, 80, XY),),
         opened=1,
+    ),
+    Case(
+        rule="5",
+        name="what an edit makes due at once is spread evenly over 60 s in the order of the original dues",
+        arrivals=(
+            cart("add", "1", 10, X, cart="c1"),
+            cart("add", "2", 0, X, cart="c2"),
+            cart("add", "3", 40, X, cart="c3"),
+        ),
+        moment=carts(versions=((45, settings_of(20)),)),
+        raises=(
+            raised(40, 40, 60, process="c3"),
+            raised(0, 0, 75, process="c2"),
+            raised(10, 10, 105, process="c1"),
+        ),
+        opened=3,
+        choice=22,
+    ),
+    Case(
+        rule="5",
+        name="a due that an edit gave stands until the wait's next activity",
+        arrivals=(
+            cart("add", "1", 0, X, cart="c1"),
+            cart("add", "2", 0, X, cart="c2"),
+            cart("add", "3", 74, Y, cart="c1"),
+            cart("add", "4", 106, Y, cart="c2"),
+        ),
+        moment=carts(versions=((45, settings_of(20)),)),
+        raises=(
+            raised(0, 74, 94, XY, process="c1"),
+            raised(0, 0, 105, X, process="c2"),
+            raised(106, 106, 126, XY, process="c2"),
+        ),
+        opened=3,
+        choice=22,
+    ),
+    Case(
+        rule="5",
+        name="an ender up to the due that an edit gave ends the wait",
+        arrivals=(cart("add", "1", 0, X), cart("purchase", "2", 105)),
+        moment=carts(versions=((45, settings_of(20)),)),
+        opened=1,
+        ended={"completed": 1},
+        choice=22,
+    ),
+    Case(
+        rule="5",
+        name="a decided occurrence reaches to its last activity where an edit has brought its due before that",
+        arrivals=(
+            step("app/install", "1", 40),
+            step("app/install", "2", 0, received=65),
+            step("app/install", "3", 120),
+            step("app/install", "4", 119, received=121),
+        ),
+        moment=moment("welcome_app", 60, versions=((90, moment("welcome_app", 30).settings),)),
+        raises=(finished(0, 40, 30, decided=95, last="1"), finished(119, 120, 149, last="3")),
+        opened=2,
+        choice=22,
+    ),
+    Case(
+        rule="5",
+        name="a pending wait goes on though an edit has moved the due of a decided one past it",
+        arrivals=(
+            step("app/install", "1", 0, received=30),
+            step("app/install", "2", 30),
+            step("app/uninstall", "3", -5, received=70),
+        ),
+        moment=moment("welcome_app", 0, versions=((60, moment("welcome_app", 60).settings),)),
+        raises=(finished(0, 0, 60, last="1"), finished(30, 30, 90, last="2")),
+        opened=2,
+        choice=22,
+    ),
+    Case(
+        rule="5",
+        name="what was due before an edit is not spread",
+        arrivals=(cart("add", "1", 0, X, received=65),),
+        moment=carts(versions=((70, settings_of(20)),)),
+        raises=(raised(0, 0, 20, decided=95),),
+        opened=1,
+        choice=22,
     ),
     Case(
         rule="5",
