@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from services.trigger.engine.moment import Moment
@@ -48,18 +48,20 @@ def in_order(turns: Sequence[InForce | Recorded]) -> Iterator[InForce | Recorded
 
     Instants alone do not order them: the clock may have stepped back.
     """
+    known: set[int] = set()
     for after in sorted({turn.after for turn in turns}):
         here = [turn for turn in turns if turn.after == after]
         states = sorted((t for t in here if isinstance(t, InForce)), key=lambda state: (state.version, state.at))
         decisions = sorted((t for t in here if isinstance(t, Recorded)), key=lambda decision: decision.at)
-        places = [_place(decision, states) for decision in decisions]
+        places = [_place(decision, states, known) for decision in decisions]
+        known |= {state.moment.versions[-1].number for state in states}
         for place in range(len(states) + 1):
             yield from (decision for decision, own in zip(decisions, places, strict=True) if own == place)
             yield from states[place : place + 1]
 
 
-def _place(decision: Recorded, states: Sequence[InForce]) -> int:
-    """How many of the states were in force before.
+def _place(decision: Recorded, states: Sequence[InForce], known: Set[int]) -> int:
+    """How many of the states were in force before. `known`: the versions of settings that were in force earlier.
 
     A stop records its waits with its own instant before it is in force. Everything else is decided while the moment
     runs, with the version of the settings that it names.
@@ -68,10 +70,13 @@ def _place(decision: Recorded, states: Sequence[InForce]) -> int:
         own = (index for index, state in enumerate(states) if state.at == decision.at)
         later = (index for index, state in enumerate(states) if state.at > decision.at)
         return next(own, next(later, len(states)))
-    place = 0
+    place, seen = 0, set(known)
     for index, state in enumerate(states):
         number = state.moment.versions[-1].number
-        version = number if decision.version is None else decision.version
-        if state.moment.running and (number < version or (number == version and state.at <= decision.at)):
+        version = decision.version
+        brought = number == version and number not in seen
+        is_earlier = version in (None, number) and state.at <= decision.at
+        if state.moment.running and (brought or is_earlier):
             place = index + 1
+        seen.add(number)
     return place
