@@ -33,6 +33,7 @@ def journey() -> Iterator[Endpoint]:
 def test_a_slow_endpoint_delays_no_other_and_each_is_bounded(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     held = threading.Event()
     bounds = {"MOMENTS_WEBHOOK_CONCURRENCY": "6", "MOMENTS_WEBHOOK_ENDPOINT_CONCURRENCY": "3"}
+    bounds["MOMENTS_WEBHOOK_TIMEOUT"] = "30"
     with (
         webhook_rig(request, tmp_path, "embedded", **bounds) as rig,
         endpoint(lambda _: Reply(hold=held)) as slow,
@@ -44,12 +45,31 @@ def test_a_slow_endpoint_delays_no_other_and_each_is_bounded(request: pytest.Fix
         wait_until(lambda: slow.busy == 3, "the slow endpoint to be busy")
         rig.take(quick_one["id"], *(f"q{n}" for n in range(20)))
 
-        wait_until(lambda: len(quick.received) == 20, "the quick endpoint", 4)
+        wait_until(lambda: len(quick.received) == 20, "the quick endpoint", 20)
         assert slow.busy == 3
         held.set()
         wait_until(lambda: len(slow.received) == 20, "the slow endpoint")
         assert slow.busiest == 3
         assert quick.busiest <= 3
+
+
+def test_no_more_requests_than_allowed_are_underway_in_all(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    held = threading.Event()
+    bounds = {"MOMENTS_WEBHOOK_CONCURRENCY": "4", "MOMENTS_WEBHOOK_ENDPOINT_CONCURRENCY": "3"}
+    with (
+        webhook_rig(request, tmp_path, "embedded", MOMENTS_WEBHOOK_TIMEOUT="30", **bounds) as rig,
+        endpoint(lambda _: Reply(hold=held)) as slow,
+    ):
+        webhooks = [rig.subscribe(slow.url) for _ in range(3)]
+        for each in webhooks:
+            rig.take(each["id"], *(f"e{n}" for n in range(5)))
+        rig.run()
+        wait_until(lambda: slow.busy == 4, "all places to be taken")
+        rig.take(webhooks[0]["id"], "another")
+        held.set()
+
+        wait_until(lambda: len(slow.received) == 16, "every event")
+        assert slow.busiest == 4
 
 
 def test_slow_endpoints_with_much_to_get_starve_nobody(request: pytest.FixtureRequest, tmp_path: Path) -> None:
