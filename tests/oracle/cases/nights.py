@@ -97,6 +97,16 @@ NIGHTS = [
     ),
 ]
 
+NIGHTS += [
+    night(
+        "a switch that leaves out all that is not quiet does not end the quiet hours",
+        quiet("00:01", "00:00", "America/Santiago"),
+        "2026-09-06 03:59:59",
+        "2026-09-07 03:00",
+        20,
+    ),
+]
+
 EVENING = utc("2026-01-10 20:30")
 MORNING = utc("2026-01-11 07:00")
 MANNERS = [

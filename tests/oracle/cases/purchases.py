@@ -140,6 +140,19 @@ PURCHASES = [
     ),
     Case(
         rule="4",
+        name="an earlier purchase that is decided later is one more when the cart was opened between the two",
+        arrivals=(
+            cart("add", "1", 70, Y),
+            cart("purchase", "2", 100, X),
+            cart("purchase", "3", 50, {"z": 1}, received=110),
+        ),
+        moment=moment("post_purchase", 0),
+        raises=(raised(100, 100, 100, X, decided=130), raised(50, 50, 50, {"z": 1}, decided=140)),
+        opened=2,
+        choice=15,
+    ),
+    Case(
+        rule="4",
         name="a repeated purchase that names nothing changes nothing of what was bought but the order",
         arrivals=(
             cart("add", "1", 0, X),
