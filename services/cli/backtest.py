@@ -15,8 +15,10 @@ import click
 from contracts.signals import PROFILE_FIELDS, Reference, Signal, make_signal
 from contracts.templates import Template, templates, validate_settings
 from contracts.times import from_rfc3339, to_rfc3339
+from services.cli.backtest_job import Place, run_job
 from services.cli.failures import Failed
 from services.cli.formats import FORMATS, Record, UnreadableLog, UnreadableRow
+from services.cli.options import Url, data_option
 from services.cli.recorded import limited, opened
 from services.ingestion.admission import Admitted, Listener
 from services.ingestion.reading import Accepted, Reception, read_signal
@@ -86,29 +88,99 @@ class Assignment(click.ParamType[tuple[str, Any]]):
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
-@click.option("--template", "template_", required=True, metavar="TYPE", help="The kind of moment, as cart_abandon.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path), required=False)
+@click.option("--template", "template_", metavar="TYPE", help="The kind of moment, as cart_abandon.")
 @click.option(
     "--set", "assignments", type=Assignment(), multiple=True, help="A setting, as duration=PT10M; repeatable."
 )
-@click.option("--format", "format_", type=click.Choice(list(FORMATS)), required=True, help="How the file is written.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N signals.")
+@click.option("--format", "format_", type=click.Choice(list(FORMATS)), help="How FILE is written.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N signals of FILE.")
+@click.option("--moment", metavar="ID", help="Without FILE: this moment of the installation, drafts too.")
+@click.option("--configuration", metavar="ID", help="Without FILE: whose signals, where no moment is named.")
+@click.option(
+    "--compare", type=Assignment(), multiple=True, help="Without FILE: a setting of a second column; repeatable."
+)
+@click.option("--days", type=click.IntRange(min=1), metavar="N", help="Without FILE: the last N days. [default: 7]")
+@click.option("--as-it-ran", is_flag=True, help="Without FILE: follow what the moment did.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per raise and line, the summary last.")
-def backtest(
-    file: Path,
-    template_: str,
+@click.option("--url", type=Url(), help="trigger. [default: http://127.0.0.1:8083]")
+@click.option(
+    "--token",
+    envvar="MOMENTS_ADMIN_TOKEN",
+    metavar="TOKEN",
+    help="The admin token. [default: that of the data folder]",
+)
+@data_option
+def backtest(  # noqa: PLR0913, PLR0917 - one argument for each option
+    file: Path | None,
+    template_: str | None,
     assignments: tuple[tuple[str, Any], ...],
-    format_: str,
+    format_: str | None,
     limit: int | None,
+    moment: str | None,
+    configuration: str | None,
+    compare: tuple[tuple[str, Any], ...],
+    days: int | None,
+    as_it_ran: bool,
     as_json: bool,
+    url: str | None,
+    token: str | None,
+    data: str | None,
 ) -> None:
-    """Run a moment over a recorded log and print what it would have raised.
+    """Run a moment over recorded signals and tell what it would have raised.
 
-    The same engine as in production, in virtual time: every signal is received when it happened, and waits still
-    open at the end of the file are run out.
+    With FILE over a recorded log: the same engine as in production, in virtual time; every signal is received when it
+    happened, and waits still open at the end of the file are run out.
+
+    Without FILE over the signals that an installation has recorded, as a job of its trigger: with --moment, changed by
+    --set, or with --template and --configuration.
     """
-    template = template_of(template_)
-    settings = settings_of(template, dict(assignments))
+    if file is not None:
+        _refuse(
+            "FILE",
+            {
+                "--moment": moment,
+                "--configuration": configuration,
+                "--compare": compare,
+                "--days": days,
+                "--as-it-ran": as_it_ran,
+            },
+        )
+        _over_file(
+            file, _needed("--template", template_), dict(assignments), _needed("--format", format_), limit, as_json
+        )
+        return
+    _refuse("an installation", {"--format": format_, "--limit": limit})
+    if moment is None and (template_ is None or configuration is None):
+        raise click.UsageError("Name a FILE, or --moment, or --template and --configuration.")
+    request = {
+        "momentId": moment,
+        "type": template_,
+        "audienceConfigurationId": configuration,
+        "settings": dict(assignments),
+        "compareWith": dict(compare) or None,
+        "asItRan": as_it_ran,
+    }
+    run_job(Place(url=url, token=token, data=data), request, days, as_json)
+
+
+def _refuse(what: str, given: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        if value:
+            raise click.UsageError(f"{name} does not go with {what}.")
+
+
+def _needed(name: str, value: str | None) -> str:
+    if value is None:
+        raise click.UsageError(f"Missing option '{name}'.")
+    return value
+
+
+def _over_file(
+    file: Path, type_: str, given: Mapping[str, Any], format_: str, limit: int | None, as_json: bool
+) -> None:
+    template = template_of(type_)
+    settings = settings_of(template, given)
     reading = Reading()
     raises, profiles = 0, set()
     suppressed: Counter[str] = Counter()
