@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from contracts.times import DAY, HOUR, MINUTE, to_rfc3339
 from services.trigger.differing import Difference
 from services.trigger.store import figures
+from services.trigger.store.forgetting import forgotten_counts
 from services.trigger.store.rollups import FEED_KEPT, HOURS_KEPT, LATE, PAST, SIGNALS
 from services.trigger.store.rows import Rows
 
@@ -27,6 +28,7 @@ def rollup_differences(rows: Rows, ledgers: Mapping[str, Mapping[str, int]], now
     """Every difference that the caller's transaction sees; `ledgers`: moment → counter → value."""
     since = figures.counted_since(rows)
     unsent = figures.unsent_raises(rows)
+    forgotten = forgotten_counts(rows)
     unfed = figures.unfed_raises(rows, max(since, now - _FEED_SURELY_KEPT))
     for moment in sorted(ledgers.keys() | set(figures.rolled_moments(rows))):
         ledger = ledgers.get(moment, {})
@@ -34,7 +36,8 @@ def rollup_differences(rows: Rows, ledgers: Mapping[str, Mapping[str, int]], now
         yield from _against_ledger(moment, ledger, days, unsent.get(moment, 0))
         yield from _against_parts(moment, MINUTE, HOUR, minutes, hours, now - _MINUTES_SURELY_KEPT)
         yield from _against_parts(moment, HOUR, DAY, hours, days, now - _HOURS_SURELY_KEPT)
-        yield from _against_raises(rows, moment, minutes, max(since, now - _MINUTES_SURELY_KEPT))
+        gone = {counter for each, counter in forgotten if each == moment}
+        yield from _against_raises(rows, moment, minutes, gone, max(since, now - _MINUTES_SURELY_KEPT))
         if moment in unfed:
             yield Difference(moment=moment, rule="outcomes missing in the feed", expected=0, found=unfed[moment])
 
@@ -77,8 +80,13 @@ def _against_parts(
     yield from _compare(moment, rule, expected, sums)
 
 
-def _against_raises(rows: Rows, moment: str, minutes: Buckets, since: int) -> Iterator[Difference]:
-    """What was raised and suppressed by the minute = the rows recorded, from the first whole minute."""
+def _against_raises(
+    rows: Rows, moment: str, minutes: Buckets, forgotten: Container[str], since: int
+) -> Iterator[Difference]:
+    """What was raised and suppressed by the minute = the rows recorded, from the first whole minute.
+
+    Where rows of a counter have been forgotten, those that are left must not be more than were counted.
+    """
     first = since - since % MINUTE + MINUTE
     recorded = figures.recorded_minutes(rows, moment, first)
     counted = {
@@ -86,13 +94,17 @@ def _against_raises(rows: Rows, moment: str, minutes: Buckets, since: int) -> It
         for (counter, bucket), value in minutes.items()
         if bucket >= first and (counter == "raised" or (counter.startswith("suppressed:") and counter != _UNRECORDED))
     }
-    yield from _compare(moment, "by the minute = rows recorded", counted, recorded)
+    left = {
+        place: min(value, recorded.get(place, 0)) if place[0] in forgotten else value
+        for place, value in counted.items()
+    }
+    yield from _compare(moment, "by the minute = rows recorded", left, recorded)
 
 
 def _compare(moment: str, rule: str, expected: Buckets, found: Buckets) -> Iterator[Difference]:
     """One difference for each counter: its first bucket, and how many more."""
     wrong: dict[str, list[int]] = {}
-    for counter, bucket in _sorted(expected.keys() | found.keys()):
+    for counter, bucket in sorted(expected.keys() | found.keys()):
         if expected.get((counter, bucket), 0) != found.get((counter, bucket), 0):
             wrong.setdefault(counter, []).append(bucket)
     for counter, buckets in wrong.items():
@@ -105,7 +117,3 @@ def _compare(moment: str, rule: str, expected: Buckets, found: Buckets) -> Itera
             found=found.get(place, 0),
             detail=f"{to_rfc3339(buckets[0])}{more}",
         )
-
-
-def _sorted(places: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
-    return sorted(places)

@@ -196,3 +196,27 @@ def test_quantiles_are_within_a_slot_of_the_true_ones() -> None:
         assert true / 1.19 <= found <= true * 1.19
     assert quantile({}, 0.5) is None
     assert quantile({0: 5}, 0.5) == pytest.approx(0.6)
+
+
+def test_raises_that_are_forgotten_are_missed_by_the_audit_only_where_that_is_not_noted(rows: Rows) -> None:
+    for n in range(3):
+        rows.execute(
+            "INSERT INTO raises (id, moment_id, profile_key, process_key, raised, reason, due_at, decided_at, event)"
+            " VALUES (?, 'm1', ?, ?, ?, '', 5, ?, ?)",
+            (str(n), b"p", b"k", True, NOON, b"{}"),
+        )
+        rows.execute(
+            "INSERT INTO outcomes (moment_id, partition, raise_id, decided_at) VALUES ('m1', 0, ?, 5)", (str(n),)
+        )
+    count(rows, NOON, opened=3, raised=3, late_001=3)
+    rows.execute("DELETE FROM ledger WHERE counter LIKE ?", ("late%",))
+    assert differences(rows, NOON) == []
+
+    rows.execute("DELETE FROM raises WHERE id = '0'")
+    assert differences(rows, NOON) == [
+        "moment m1: raised by the minute = rows recorded: 3 expected, 2 found (2026-10-25T12:00:00.000Z)"
+    ]
+    rows.execute("INSERT INTO forgotten (moment_id, counter, value) VALUES ('m1', 'raised', 1)")
+    assert differences(rows, NOON) == []
+    rows.execute("UPDATE raises SET decided_at = ? WHERE id = '1'", (NOON + MINUTE,))
+    assert len(differences(rows, NOON + MINUTE)) == 1
