@@ -134,8 +134,9 @@ def test_what_was_stopped_before_stops_were_recorded_is_no_difference(
     migrate(database, MIGRATIONS)
 
     with connected(database):
-        assert differences(rows, DAY, SystemClock().now()) == []
+        before = [difference.rule for difference in differences(rows, DAY, SystemClock().now())]
         rows.execute("UPDATE ledger SET value = 4 WHERE counter <> 'unrecorded:stopped'")
-        found = [difference.rule for difference in differences(rows, DAY, SystemClock().now())]
-    assert found == ["suppressed:stopped = rows recorded"]
+        after = [difference.rule for difference in differences(rows, DAY, SystemClock().now())]
+    rule = "suppressed:stopped = rows recorded"
+    assert (before.count(rule), after.count(rule)) == (0, 1)
     close_database(database)
