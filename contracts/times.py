@@ -29,9 +29,8 @@ def to_datetime(instant: int) -> datetime:
 
 def to_rfc3339(instant: int) -> str:
     """`2026-11-23T10:15:30.123Z`: milliseconds where they suffice, else microseconds."""
-    text = to_datetime(instant).strftime("%Y-%m-%dT%H:%M:%S")
-    fraction = instant % SECOND
-    return f"{text}.{fraction // 1000:03d}Z" if fraction % 1000 == 0 else f"{text}.{fraction:06d}Z"
+    text = to_datetime(instant).isoformat(timespec="milliseconds" if instant % 1000 == 0 else "microseconds")
+    return text.replace("+00:00", "Z")
 
 
 def from_rfc3339(text: str) -> int:
