@@ -42,7 +42,8 @@ def expected_raises(world: World) -> dict[str, tuple[int, int]]:
 
 def raised_messages(world: World) -> list[Message]:
     """What was published of raises, with repeats."""
-    return [message for message in world.broker.journeys if not message.routing_key.endswith(".recovered")]
+    moments = [message for message in world.broker.journeys if message.routing_key.startswith("moment.")]
+    return [message for message in moments if not message.routing_key.endswith(".recovered")]
 
 
 def recovered_raises(world: World) -> set[str]:

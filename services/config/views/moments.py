@@ -86,8 +86,7 @@ def set_status(wanted: dict[str, Any], moment_id: UUID) -> Any:
 @blueprint.arguments(MomentThoughtSchema)
 @blueprint.response(200, MomentPreviewSchema)
 @blueprint.refuses(NotFound, ArchivedFixed, LinkFixed, StatusRefused, CannotRun, Unprocessable)
-@blueprint.refuses(VersionConflict, VersionRequired, TriggerAway)
+@blueprint.refuses(VersionConflict, TriggerAway)
 def preview(change: dict[str, Any], moment_id: UUID) -> Any:
-    """Tell what a change would do to the pending waits; nothing is saved. If-Match is needed but for a status alone."""
-    expected = expected_version(required=set(change) != {"status"})
-    return program().previews.of(str(moment_id), change, expected, request.headers["Authorization"])
+    """Tell what a change would do to the pending waits; nothing is saved."""
+    return program().previews.of(str(moment_id), change, expected_version(), request.headers["Authorization"])
