@@ -28,6 +28,7 @@ def test_an_event_that_a_dead_worker_did_not_publish_is_published_though_its_par
 
     with connected(rig.database), rig.database.atomic():
         rig.rows.execute("UPDATE outbox SET sent_at = NULL RETURNING id")
+        rig.rows.execute("DELETE FROM rollups WHERE substr(counter, 1, 5) = 'late:'")  # as if it were not sent yet
     rig.start()
 
     rig.listen_until(lambda: len(rig.events) == 2, "the event to be published again")
