@@ -44,7 +44,7 @@ _PAGE = 1_000
 @click.option(
     "--set", "assignments", type=Assignment(), multiple=True, help="A setting, as duration=PT10M; repeatable."
 )
-@click.option("--url", type=Url(), help="trigger. [default: http://127.0.0.1:8083]")
+@click.option("--url", type=Url(), help="trigger. [default: of $MOMENTS_PORT_BASE, else http://127.0.0.1:8083]")
 @click.option(
     "--token",
     envvar="MOMENTS_ADMIN_TOKEN",
@@ -190,12 +190,13 @@ def _subject(entry: Mapping[str, Any]) -> str:
         if entry["signal"]["time"] not in (None, entry["at"]):
             words.append(f"of {entry['signal']['time']}")
     if entry["process"] is not None:
-        words.append(f"({entry['process']['kind']} {entry['process']['id']})")
+        name = f"{entry['process']['kind']} {entry['process']['id']}"
+        words.append(f"({name})" if words else name)
     return f"{' '.join(words)}: " if words else ""
 
 
 def _sums(counts: Mapping[str, Any]) -> str:
-    parts = [f"{counts['signals']} signals, {counts['other']} others, {counts['refused']} refused"]
+    parts = [f"signals: {counts['signals']} of this moment, {counts['other']} others, {counts['refused']} refused"]
     parts.append(f"waits: {counts['opened']} opened, {counts['raised']} raised, {counts['pending']} pending")
     for group in ("ended", "suppressed"):
         parts += [f"{count} {group} ({reason})" for reason, count in counts[group].items()]

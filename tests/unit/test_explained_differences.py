@@ -223,6 +223,27 @@ def test_an_expired_signal_says_how_late_it_was() -> None:
     assert document["answer"]["code"] == "never_opened"
 
 
+def test_a_known_profile_is_no_stranger_when_another_process_is_asked_for() -> None:
+    case = case_of(signal("a", 0))
+
+    document = msgspec.json.decode(
+        msgspec.json.encode(explain(case, Known(state=STATE, runs=[(START - DAY, None)]), process="elsewhere"))
+    )
+
+    assert (document["answer"]["code"], document["counts"]["other"]) == ("no_such_signals", 1)
+    assert "the process elsewhere" in document["answer"]["text"]
+
+
+def test_a_draft_is_not_told_as_a_stop() -> None:
+    case = case_of(signal("a", 0))
+    draft = InForce(after=-1, at=START - 2 * DAY, moment=moment(status="draft", running_since=None))
+
+    document = told(replace(case, turns=[draft, *case.turns]))
+
+    assert document["entries"][0]["text"] == "The moment is not running; no signal opens a wait."
+    assert document["answer"]["code"] == "raised"
+
+
 def test_nothing_is_known_of_a_stranger() -> None:
     stranger = ProfileId("c1", "email", "bob@example.com")
     case = replace(case_of(signal("a", 0)), profile=stranger, entries=[], turns=[])

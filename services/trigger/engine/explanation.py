@@ -51,15 +51,16 @@ def explain(case: Case, known: Known, *, process: str | None = None) -> Account:
     retelling.tell()
     retelling.compare(known.present)
     lines = _numbered(_with_refusals(retelling.lines, known.refusals))
+    told = _signals(lines)
     if process is not None:
         lines = [_only(line, process) for line in lines if line.process is None or line.process.id == process]
     waits = _waits(lines, retelling)
-    counts = _counts(lines, waits, retelling, known)
+    counts = _counts(lines, waits, retelling.other + told - _signals(lines), known)
     profile = case.profile
     return Account(
         moment=_moment(known.state),
         profile={"idType": profile.id_type, "id": profile.profile},
-        answer=_answer(lines, counts, known),
+        answer=_answer(lines, counts, known, process),
         rule=words_of_rule(case.template, known.state.settings),
         consistent=not retelling.differences,
         differences=tuple(retelling.differences),
@@ -154,12 +155,16 @@ def _wait_line(change: Change) -> WaitLine:
     )
 
 
-def _counts(lines: Sequence[Entry], waits: Sequence[WaitLine], retelling: Retelling, known: Known) -> Counts:
+def _signals(lines: Sequence[Entry]) -> int:
+    return len({(line.signal.source, line.signal.id) for line in lines if line.signal and line.event == "signal"})
+
+
+def _counts(lines: Sequence[Entry], waits: Sequence[WaitLine], other: int, known: Known) -> Counts:
     ended = Counter(wait.reason for wait in waits if wait.state == "ended")
     suppressed = Counter(wait.reason for wait in waits if wait.state == "suppressed")
     return Counts(
-        signals=len({(line.signal.source, line.signal.id) for line in lines if line.signal and line.event == "signal"}),
-        other=retelling.other,
+        signals=_signals(lines),
+        other=other,
         refused=len(known.refusals),
         opened=len(waits),
         raised=sum(wait.state == "raised" for wait in waits),
@@ -169,7 +174,7 @@ def _counts(lines: Sequence[Entry], waits: Sequence[WaitLine], retelling: Retell
     )
 
 
-def _answer(lines: Sequence[Entry], counts: Counts, known: Known) -> Answer:
+def _answer(lines: Sequence[Entry], counts: Counts, known: Known, process: str | None) -> Answer:
     verdict = _verdict(counts, known)
     text = VERDICTS[verdict]
     last = next((c for line in reversed(lines) for c in reversed(line.changes) if c.effect == verdict), None)
@@ -178,6 +183,8 @@ def _answer(lines: Sequence[Entry], counts: Counts, known: Known) -> Answer:
     if verdict is Verdict.NEVER_OPENED:
         codes = Counter(line.code for line in lines if line.event == "signal")
         text += "".join(f" {SIGNAL_TEXTS[SignalCode(code)]} ({count}×)" for code, count in codes.most_common())
+    if verdict is Verdict.NO_SUCH_SIGNALS and process is not None:
+        text = f"The profile is known, but no signal of it concerns the process {process} of this moment."
     if verdict is Verdict.REFUSED:
         text += f" {next(line.text for line in reversed(lines) if line.event == 'refusal')}"
     return Answer(code=verdict, text=text)

@@ -83,6 +83,8 @@ def settings_line(before: Moment | None, turn: InForce, changes: Sequence[Change
 
 
 def _text_of_state(before: Moment | None, moment: Moment) -> str:
+    if not moment.running and (before is None or not before.running):
+        return "The moment is not running; no signal opens a wait."
     if not moment.running:
         return "The moment is not running any more; its pending waits are suppressed."
     if before is None or not before.running or before.run != moment.run:
