@@ -51,6 +51,7 @@ PUBLIC: Mapping[str, str] = {
 
 View = TypeVar("View", bound=Callable[..., Any])
 
+_PATH_IDS = re.compile(r"<(?:\w+:)?(\w+)_id>")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 _log = structlog.get_logger("http")
@@ -107,6 +108,8 @@ class BodyParser(FlaskParser):
                 flask_smorest.abort(415, message="Send JSON, with the header Content-Type: application/json.")
             return {}
         body = req.get_data()
+        if not body:
+            flask_smorest.abort(400, message="The body is empty. Send a JSON object, {} at least.")
         if req.content_length is None and len(body) >= (req.max_content_length or len(body) + 1):
             flask_smorest.abort(413)  # werkzeug cuts a chunked body there, in silence
         return decode_json(body)
@@ -126,11 +129,17 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
     ARGUMENTS_PARSER = BodyParser()
 
-    if TYPE_CHECKING:  # flask-smorest is not typed
+    def route(self, rule: str, **options: Any) -> Callable[[View], View]:
+        """Register a view under a route; the ids in its path are described."""
+        ids = [
+            {"in": "path", "name": f"{what}_id", "description": f"Id of the {what}."}
+            for what in _PATH_IDS.findall(rule)
+        ]
+        parameters = [*options.pop("parameters", ()), *ids]
+        decorate: Callable[[View], View] = super().route(rule, parameters=parameters, **options)
+        return decorate
 
-        def route(self, rule: str, **options: Any) -> Callable[[View], View]:
-            """Register a view under a route."""
-            ...
+    if TYPE_CHECKING:  # flask-smorest is not typed
 
         def arguments(self, schema: Any, *, location: str = "json", **options: Any) -> Callable[[View], View]:
             """Read the body or the query by a schema."""

@@ -243,8 +243,15 @@ class AuditEntrySchema(ma.Schema):
 class PageQuerySchema(ma.Schema):
     """Which page of a list."""
 
-    page = ma.fields.Integer(load_default=1, validate=ma.validate.Range(1, _MOST_PAGES))
-    page_size = ma.fields.Integer(data_key="pageSize", load_default=20, validate=ma.validate.Range(1, 200))
+    page = ma.fields.Integer(
+        load_default=1, validate=ma.validate.Range(1, _MOST_PAGES), metadata={"description": "Number of the page."}
+    )
+    page_size = ma.fields.Integer(
+        data_key="pageSize",
+        load_default=20,
+        validate=ma.validate.Range(1, 200),
+        metadata={"description": "Entries of a page."},
+    )
 
     @ma.post_load
     def _listing(self, found: dict[str, Any], **_options: Any) -> dict[str, Any]:
@@ -288,16 +295,22 @@ class MomentQuerySchema(PageQuerySchema):
 
     search = _search()
     sort = _sort("name", "createdAt", "updatedAt", "type", "status")
-    status = ma.fields.String(validate=ma.validate.OneOf(STATUSES))
-    type = ma.fields.String(validate=KnownTemplate())
-    configuration_id = ma.fields.UUID(data_key="audienceConfigurationId")
+    status = ma.fields.String(
+        validate=ma.validate.OneOf(STATUSES), metadata={"description": "Only moments of this status."}
+    )
+    type = ma.fields.String(validate=KnownTemplate(), metadata={"description": "Only moments of this template."})
+    configuration_id = ma.fields.UUID(
+        data_key="audienceConfigurationId", metadata={"description": "Only moments of this audience configuration."}
+    )
 
 
 class AuditQuerySchema(PageQuerySchema):
     """Which audit entries."""
 
-    kind = ma.fields.String(validate=ma.validate.OneOf(["configuration", "moment"]))
-    resource_id = ma.fields.UUID(data_key="resourceId")
+    kind = ma.fields.String(
+        validate=ma.validate.OneOf(["configuration", "moment"]), metadata={"description": "Only changes of these."}
+    )
+    resource_id = ma.fields.UUID(data_key="resourceId", metadata={"description": "Only changes of the one of this id."})
 
 
 class _PageSchema(ma.Schema):

@@ -280,7 +280,8 @@ def _describe_unknown(blueprint: Blueprint) -> Callable[[Any], Any]:
         view = blueprint.alt_response(404, schema=SignalProblemSchema, content_type=CONTENT_TYPE, description=text)(
             view
         )
-        return blueprint.route("/v1/signals/<path:kind>", methods=["POST"])(view)
+        named = {"in": "path", "name": "kind", "description": "Any other kind of signal."}
+        return blueprint.route("/v1/signals/<path:kind>", methods=["POST"], parameters=[named])(view)
 
     return decorate
 

@@ -335,6 +335,23 @@ def test_the_document_names_the_problems_and_who_needs_a_token(client: FlaskClie
     assert document["paths"]["/healthz"]["get"]["security"] == []
 
 
+def test_the_ids_in_a_path_are_described(tmp_path: Path) -> None:
+    shelf = Blueprint("shelf", __name__, url_prefix="/shelf")
+    pot = {"in": "path", "name": "pot", "description": "Which pot."}
+
+    @shelf.route("/<uuid:cup_id>/<pot>", parameters=[pot])
+    @shelf.response(204)
+    def _take(cup_id: object, pot: str) -> None:
+        """Take a cup."""
+
+    settings = Settings.from_environment({"MOMENTS_DATA": str(tmp_path), "MOMENTS_ADMIN_TOKEN": TOKEN})
+    app = create_service("shelf", settings, title="Shelf", description="Cups.", blueprints=[shelf])
+    document = app.test_client().get("/openapi.json").get_json()
+
+    described = {each["name"]: each["description"] for each in document["paths"]["/shelf/{cup_id}/{pot}"]["parameters"]}
+    assert described == {"cup_id": "Id of the cup.", "pot": "Which pot."}
+
+
 @pytest.fixture
 def log_lines() -> Iterator[io.StringIO]:
     """What a program would log, as JSON lines."""

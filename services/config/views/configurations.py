@@ -28,6 +28,7 @@ blueprint = Blueprint(
     url_prefix="/api/v1/audience-configurations",
     description="Who may send signals, and which audience is meant.",
 )
+_KEY = {"in": "path", "name": "key", "description": "Type of the key (web, app, server), or its id."}
 
 
 @blueprint.route("")
@@ -75,7 +76,7 @@ class One(MethodView):
         program().configurations.delete(str(configuration_id), expected_version())
 
 
-@blueprint.route("/<uuid:configuration_id>/keys/<key>", methods=["PATCH"])
+@blueprint.route("/<uuid:configuration_id>/keys/<key>", methods=["PATCH"], parameters=[_KEY])
 @blueprint.conditional()
 @blueprint.arguments(KeyChangeSchema)
 @blueprint.response(200, ConfigurationSchema)
@@ -86,7 +87,7 @@ def switch_key(change: dict[str, Any], configuration_id: UUID, key: str) -> Any:
     return tagged(configurations.switch_key(str(configuration_id), key, **change, expected=expected_version()))
 
 
-@blueprint.route("/<uuid:configuration_id>/keys/<key>/regenerate", methods=["POST"])
+@blueprint.route("/<uuid:configuration_id>/keys/<key>/regenerate", methods=["POST"], parameters=[_KEY])
 @blueprint.conditional()
 @blueprint.arguments(KeyRegenerationSchema)
 @blueprint.response(201, ConfigurationSchema)

@@ -216,16 +216,24 @@ class WholeDeliverySchema(DeliverySchema):
 class WebhooksQuerySchema(ma.Schema):
     """Which part of the webhooks is asked for."""
 
-    limit = ma.fields.Integer(load_default=50, validate=ma.validate.Range(1, 500))
+    limit = ma.fields.Integer(
+        load_default=50, validate=ma.validate.Range(1, 500), metadata={"description": "At most so many."}
+    )
     cursor = Cursor(tuple[Number, Word], load_default=None)
 
 
 class DeliveriesQuerySchema(ma.Schema):
     """Which deliveries are asked for."""
 
-    limit = ma.fields.Integer(load_default=50, validate=ma.validate.Range(1, 500))
+    limit = ma.fields.Integer(
+        load_default=50, validate=ma.validate.Range(1, 500), metadata={"description": "At most so many."}
+    )
     cursor = Cursor(tuple[Number], load_default=None)
-    state = ma.fields.String(load_default="all", validate=ma.validate.OneOf([*STATES, "all"]))
+    state = ma.fields.String(
+        load_default="all",
+        validate=ma.validate.OneOf([*STATES, "all"]),
+        metadata={"description": "Only deliveries of this state."},
+    )
 
     @ma.post_load
     def _place(self, found: dict[str, Any], **_options: Any) -> dict[str, Any]:
