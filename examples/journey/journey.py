@@ -63,6 +63,8 @@ def main() -> None:
     arguments.add_argument("--queue", default=QUEUE, help=f"name of the journey's queue [default: {QUEUE}]")
     arguments.add_argument("--memory", type=Path, help="file of the events acted on, so that a restart knows them")
     given = arguments.parse_args()
+    if not given.url.startswith(("amqp://", "amqps://", "embedded:")):
+        arguments.error("the url begins with amqp://, amqps:// or embedded:")
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

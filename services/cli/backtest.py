@@ -103,7 +103,7 @@ class Assignment(click.ParamType[tuple[str, Any]]):
 @click.option("--days", type=click.IntRange(min=1), metavar="N", help="Without FILE: the last N days. [default: 7]")
 @click.option("--as-it-ran", is_flag=True, help="Without FILE: follow what the moment did.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per raise and line, the summary last.")
-@click.option("--url", type=Url(), help="trigger. [default: http://127.0.0.1:8083]")
+@click.option("--url", type=Url(), help="trigger. [default: of $MOMENTS_PORT_BASE, else http://127.0.0.1:8083]")
 @click.option(
     "--token",
     envvar="MOMENTS_ADMIN_TOKEN",

@@ -86,7 +86,7 @@ def _rate(progress: Mapping[str, int] | None) -> str | None:
 def _print(job: Mapping[str, Any]) -> None:
     result, request = job["result"], job["request"]
     click.echo(
-        f"{request['type']}, {result['period']['from']} to {result['period']['to']}, {result['signals']:,} signals"
+        f"{request['type']}, {result['period']['from']} to {result['period']['to']}, signals: {result['signals']:,}"
     )
     columns = [result["base"], *([result["compared"]] if result["compared"] else [])]
     for title, values in _lines(columns):

@@ -27,7 +27,7 @@ def _connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="TOKEN",
             help="The admin token. [default: that of the data folder]",
         ),
-        click.option("--url", type=Url(), help="config. [default: http://127.0.0.1:8081]"),
+        click.option("--url", type=Url(), help="config. [default: of $MOMENTS_PORT_BASE, else http://127.0.0.1:8081]"),
     ):
         command = option(command)
     return command
