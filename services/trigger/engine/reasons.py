@@ -106,7 +106,7 @@ VERDICTS: Mapping[Verdict, str] = MappingProxyType(
     {
         Verdict.RAISED: "The moment was raised.",
         Verdict.PENDING: "A wait is pending; nothing is decided yet.",
-        Verdict.SUPPRESSED: "A wait came due, but nothing was raised.",
+        Verdict.SUPPRESSED: "A wait was suppressed; nothing was raised.",
         Verdict.ENDED: "Every wait ended before it was due.",
         Verdict.NEVER_OPENED: "No signal opened a wait.",
         Verdict.NEVER_RAN: "The moment has never been running.",
