@@ -95,7 +95,9 @@ class Assignment(click.ParamType[tuple[str, Any]]):
 )
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), help="How FILE is written.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N signals of FILE.")
-@click.option("--moment", metavar="ID", help="Without FILE: this moment of the installation, drafts too.")
+@click.option(
+    "--moment", metavar="MOMENT", help="Without FILE: this moment of the installation, its id or name; drafts too."
+)
 @click.option("--configuration", metavar="ID", help="Without FILE: whose signals, where no moment is named.")
 @click.option(
     "--compare", type=Assignment(), multiple=True, help="Without FILE: a setting of a second column; repeatable."
@@ -153,15 +155,16 @@ def backtest(  # noqa: PLR0913, PLR0917 - one argument for each option
     _refuse("an installation", {"--format": format_, "--limit": limit})
     if moment is None and (template_ is None or configuration is None):
         raise click.UsageError("Name a FILE, or --moment, or --template and --configuration.")
+    place = Place(url=url, token=token, data=data)
     request = {
-        "momentId": moment,
+        "momentId": None if moment is None else place.moment(moment),
         "type": template_,
         "audienceConfigurationId": configuration,
         "settings": dict(assignments),
         "compareWith": dict(compare) or None,
         "asItRan": as_it_ran,
     }
-    run_job(Place(url=url, token=token, data=data), request, days, as_json)
+    run_job(place, request, days, as_json)
 
 
 def _refuse(what: str, given: Mapping[str, object]) -> None:

@@ -14,6 +14,7 @@ import click
 
 from contracts.times import DAY, to_rfc3339
 from services.cli.failures import Failed, Unreachable
+from services.cli.keys import admin_token, config_service, is_id, moment_named
 from services.cli.options import environment, settings_from
 from services.cli.rest import Administration, administration
 from services.cli.serve import port_of, url_of
@@ -38,7 +39,13 @@ class Place:
         port = port_of("trigger", settings.port_base)
         assert port is not None
         url = self.url or url_of(settings.host, port)
-        return administration(url, self.token or settings.admin_token, name="trigger")
+        return administration(url, admin_token(self.token, settings), name="trigger")
+
+    def moment(self, moment: str) -> str:
+        """The id of a moment, which may be named by its name where config is reached, too."""
+        if self.url is not None or is_id(moment):
+            return moment
+        return moment_named(moment, config_service(None, self.token, self.data))
 
 
 def run_job(place: Place, request: Mapping[str, Any], days: int | None, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import click
 
@@ -13,6 +14,7 @@ from services.cli.failures import Failed
 from services.cli.options import Url, data_option, environment, settings_from
 from services.cli.rest import Administration, administration
 from services.cli.serve import port_of, url_of
+from shared.settings import Settings
 
 CONFIGURATIONS = "/api/v1/audience-configurations"
 _PAGE = 100
@@ -38,7 +40,14 @@ def config_service(url: str | None, token: str | None, data: str | None) -> Admi
     settings = settings_from(environment(data))
     port = port_of("config", settings.port_base)
     assert port is not None
-    return administration(url or url_of(settings.host, port), token or settings.admin_token)
+    return administration(url or url_of(settings.host, port), admin_token(token, settings))
+
+
+def admin_token(given: str | None, settings: Settings) -> str:
+    """The token of the installation, empty where there is none: a command that only asks makes no token in a folder."""
+    if given or settings.given_admin_token or (settings.data / "admin-token").exists():
+        return given or settings.admin_token
+    return ""
 
 
 def pages_of(api: Administration, path: str) -> Iterator[dict[str, Any]]:
@@ -50,6 +59,25 @@ def pages_of(api: Administration, path: str) -> Iterator[dict[str, Any]]:
         if page * _PAGE >= document["total"]:
             return
         page += 1
+
+
+def is_id(text: str) -> bool:
+    """Whether it is written as the id of a moment."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def moment_named(name: str, config: Administration) -> str:
+    """The id of the one moment of that name."""
+    found: list[str] = [each["id"] for each in pages_of(config, "/api/v1/moments") if each["name"] == name]
+    if len(found) > 1:
+        raise Failed(f"{len(found)} moments are called {name!r}; name one by its id: {', '.join(found)}.")
+    if not found:
+        raise Failed(f"No moment has the id or the name {name!r}.")
+    return found[0]
 
 
 def switch_key(api: Administration, configuration: str, key: str, *, enabled: bool) -> None:

@@ -143,7 +143,10 @@ class Administration:
                 f"{self.name} at {self.client.url} does not answer: {error}. Is `moments up` running?"
             ) from error
         if answer.status == 401:
-            raise Failed(f"{self.name} at {self.client.url} does not accept the admin token.")
+            raise Failed(
+                f"{self.name} at {self.client.url} does not accept the admin token. "
+                "Name the data folder of `moments up` by --data, or the token by --token."
+            )
         if answer.status >= 500:
             raise Unreachable(f"{self.name} at {self.client.url} cannot answer now: {answer.reason()}")
         if answer.status >= 400:

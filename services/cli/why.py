@@ -17,7 +17,7 @@ from contracts.signals import PROFILE_FIELDS
 from services.cli.backtest import CONFIGURATION, Assignment, Reading, settings_of, template_of
 from services.cli.failures import Failed
 from services.cli.formats import FORMATS, UnreadableLog
-from services.cli.keys import config_service, pages_of
+from services.cli.keys import admin_token, config_service, is_id, moment_named
 from services.cli.options import Url, data_option, environment, settings_from
 from services.cli.recorded import opened
 from services.cli.rest import Administration, administration
@@ -96,15 +96,14 @@ def _of_service(
     settings = settings_from(environment(data))
     port = port_of("trigger", settings.port_base)
     assert port is not None
-    api = administration(url or url_of(settings.host, port), token or settings.admin_token, name="trigger")
+    api = administration(url or url_of(settings.host, port), admin_token(token, settings), name="trigger")
     query = {**profile, **({"process": process} if process is not None else {})}
     try:
         return _whole(api, {"moment": moment, **query})
     except Failed:
-        named = _named(moment, config_service(None, token, data)) if url is None else None
-        if named is None:
+        if url is not None or is_id(moment):
             raise
-        return _whole(api, {"moment": named, **query})
+        return _whole(api, {"moment": moment_named(moment, config_service(None, token, data)), **query})
 
 
 def _whole(api: Administration, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,14 +116,6 @@ def _whole(api: Administration, query: Mapping[str, Any]) -> dict[str, Any]:
         earlier = page["earlier"]
     document["earlier"] = None
     return document
-
-
-def _named(name: str, config: Administration) -> str | None:
-    """The id of the one moment of that name."""
-    found = [each["id"] for each in pages_of(config, "/api/v1/moments") if each["name"] == name]
-    if len(found) > 1:
-        raise Failed(f"{len(found)} moments are called {name!r}; name one by its id: {', '.join(found)}.")
-    return found[0] if found else None
 
 
 def _over_file(
