@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count, islice
 from pathlib import Path
 from uuid import UUID, uuid5
 
 import msgspec
 import pytest
 
+from contracts.signals import Item
 from contracts.times import DAY, to_rfc3339
-from tests.integration.trigger_rig import STACKS, Event, Rig, running_rig, seconds, wait_until
+from contracts.topology import partition_of
+from services.trigger.store.rollups import MOST
+from tests.integration.trigger_rig import CONFIGURATION_ID, PARTITIONS, STACKS, Event, Rig, running_rig, seconds, wait_until
 
 RECOVERED = "moment.cart_abandon.recovered"
 
@@ -100,3 +104,24 @@ def test_the_event_of_a_recovery_is_a_cloud_event(rig: Rig) -> None:
     assert (event["specversion"], event["type"], event["dataschema"]) == ("1.0", RECOVERED, "evt:moment.recovered/v1")
     assert content_type == "application/cloudevents+json"
     assert partition is not None
+
+
+def test_no_price_costs_a_signal_or_the_signals_of_others(rig: Rig) -> None:
+    """Prices come from anybody's browser: what is too much for a counter must not keep a purchase from counting."""
+    rig.moment(duration="PT1S")
+    rig.started()
+    absurd = Item(product_id="p1", quantity=1_000_000_000, price=1e12, currency="EUR")
+    names = (f"shopper{number}@example.com" for number in count())
+    together = (name for name in names if partition_of(CONFIGURATION_ID, "email", name, PARTITIONS) == 0)
+    profiles = list(islice(together, 3))
+    for profile in profiles:
+        rig.add(profile)
+    rig.listen_until(lambda: len(rig.events) == len(profiles), "the moments")
+
+    rig.purchase(profiles[0], item=absurd)
+    rig.purchase(profiles[1], item=absurd)
+    rig.purchase(profiles[2])
+
+    rig.listen_until(lambda: len(recoveries(rig)) == len(profiles), "the recoveries")
+    assert rig.ledger()["recovered"] == len(profiles)
+    assert rig.ledger()["recovered_value:EUR"] == MOST

@@ -261,12 +261,12 @@ class Rig:
     # What ingestion would say.
 
     def signal(
-        self, profile: str, kind: str = "cart/add", *, id: str = "", at: int | None = None, received: int | None = None
-    ) -> Signal:
+        self, profile: str, kind: str = "cart/add", *, id: str = "", at: int | None = None, received: int | None = None,
+        item: Item = Item(product_id="p1", price=2.5, currency="EUR"),
+    ) -> Signal:  # fmt: skip
         """A signal of a cart, as of now."""
         received = self.clock.now() if received is None else received
         self._names += 1
-        item = Item(product_id="p1", price=2.5, currency="EUR")
         data = SignalData(
             signal=kind,
             audience_configuration=Reference(CONFIGURATION_ID, "Shop"),

@@ -17,7 +17,7 @@ from services.trigger.engine.effects import Contradiction, Effects, ProcessKey, 
 from services.trigger.engine.walk import STOPPED
 from services.trigger.store.cache import Stored
 from services.trigger.store.keys import profile_key
-from services.trigger.store.rollups import SIGNALS, Outcome, add_rollups, by_partition, feed_outcomes
+from services.trigger.store.rollups import MOST, SIGNALS, Outcome, add_rollups, adding, by_partition, feed_outcomes
 from services.trigger.store.rows import Rows
 
 _WAIT_COLUMNS = {"process_key": "bytea", "moment_id": "text", "number": "int4", "partition": "int4", "due_at": "int8"}
@@ -204,18 +204,13 @@ def _record_contradiction(rows: Rows, found: Contradiction) -> int:
 
 
 def add_counts(rows: Rows, counts: Mapping[tuple[str, str], int], partition: int, now: int) -> None:
-    """Add to the ledger and to the roll-ups of `now`: (moment, counter) → n."""
+    """Add to the ledger and to the roll-ups of `now`: (moment, counter) → n. No counter goes beyond MOST."""
     values = sorted(
-        (moment, partition, counter, value)
+        (moment, partition, counter, min(value, MOST))
         for (moment, counter), value in counts.items()
         if value and counter != SIGNALS
     )
-    rows.insert(
-        "ledger",
-        _LEDGER_COLUMNS,
-        values,
-        "(moment_id, partition, counter) DO UPDATE SET value = ledger.value + excluded.value",
-    )
+    rows.insert("ledger", _LEDGER_COLUMNS, values, adding(rows, "ledger", "moment_id, partition, counter"))
     add_rollups(rows, by_partition(counts, partition), now)
 
 

@@ -14,6 +14,12 @@ SPANS = (MINUTE, HOUR, DAY)
 PAST = -1
 """The bucket that holds, per counter, the sum of the days that are no longer kept (and what was counted before)."""
 
+MOST = 2**58
+"""No counter goes beyond it: prices are whatever the public sends, and a sum that a column cannot hold loses a signal.
+
+The sum of thirty-one partitions fits as well.
+"""
+
 HOURS_KEPT = 90 * DAY
 DAYS_KEPT = 400 * DAY
 FEED_KEPT = HOUR
@@ -33,7 +39,6 @@ _COLUMNS = {
     "value": "int8",
 }
 _KEY = "moment_id, span, bucket, counter, partition"
-_ADD = f"({_KEY}) DO UPDATE SET value = rollups.value + excluded.value"
 _FEED_COLUMNS = {"moment_id": "text", "partition": "int4", "raise_id": "text", "decided_at": "int8"}
 
 
@@ -62,12 +67,18 @@ def add_rollups(rows: Rows, counts: Iterable[Count], now: int) -> None:
     """
     found = sorted(counts)
     values = [
-        (moment, span, now - now % span, counter, partition, value)
+        (moment, span, now - now % span, counter, partition, min(value, MOST))
         for span in SPANS
         for moment, counter, partition, value in found
         if value
     ]
-    rows.insert("rollups", _COLUMNS, values, _ADD)
+    rows.insert("rollups", _COLUMNS, values, adding(rows, "rollups", _KEY))
+
+
+def adding(rows: Rows, table: str, key: str) -> str:
+    """The clause after ON CONFLICT that adds to a counter, which stops at MOST."""
+    least = "LEAST" if rows.postgresql else "min"
+    return f"({key}) DO UPDATE SET value = {least}({table}.value + excluded.value, {MOST})"
 
 
 def feed_outcomes(rows: Rows, outcomes: Sequence[Outcome]) -> None:
@@ -101,8 +112,8 @@ def _forget(rows: Rows, moment_id: str, span: int, before: int) -> int:
         past: Counter[tuple[str, int]] = Counter()
         for counter, partition, value in gone:
             past[counter, partition] += value
-        values = [(moment_id, DAY, PAST, *place, value) for place, value in sorted(past.items())]
-        rows.insert("rollups", _COLUMNS, values, _ADD)
+        values = [(moment_id, DAY, PAST, *place, min(value, MOST)) for place, value in sorted(past.items())]
+        rows.insert("rollups", _COLUMNS, values, adding(rows, "rollups", _KEY))
     return len(gone)
 
 
