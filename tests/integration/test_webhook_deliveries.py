@@ -374,3 +374,22 @@ def test_what_is_about_a_profile_can_be_erased(rig: WebhookRig, journey: Endpoin
 
     assert rig.states(webhook) == {"other": "pending"}
     assert rig.read("SELECT count(*) FROM webhook_attempts") == [(0,)]
+
+
+def test_the_answer_to_what_was_forgotten_meanwhile_is_that_of_no_other(rig: WebhookRig, journey: Endpoint) -> None:
+    webhook = rig.subscribe(journey.url)
+    ada, bob = b"a" * 16, b"b" * 16
+    rig.take(webhook["id"], "erased", profile=ada)
+    dispatcher = rig.dispatcher()
+    with connected(rig.database):
+        dispatcher.turn()
+        dispatcher.wake.wait(10)
+        with rig.database.atomic():
+            assert sum(forget_profile(rig.deliveries, ada)) == 1
+        rig.take(webhook["id"], "other", profile=bob)
+        dispatcher.record()
+
+    assert rig.states(webhook) == {"other": "pending"}
+    assert rig.read("SELECT count(*) FROM webhook_attempts") == [(0,)]
+    rig.turn(dispatcher)
+    assert [each.event["id"] for each in journey.received] == ["erased", "other"]

@@ -11,11 +11,11 @@ _COLUMNS = {
         disabled_at BIGINT, disabled_reason TEXT, secret TEXT NOT NULL, previous_secret TEXT, previous_until BIGINT,
         failing_since BIGINT, paused_until BIGINT NOT NULL""",
     "webhook_deliveries": """
-        id {identity} PRIMARY KEY, key {blob} NOT NULL UNIQUE, subscription_id TEXT NOT NULL, event_id TEXT NOT NULL,
+        id {identity}, key {blob} NOT NULL UNIQUE, subscription_id TEXT NOT NULL, event_id TEXT NOT NULL,
         type TEXT NOT NULL, profile_key {blob}, body {blob} NOT NULL, state TEXT NOT NULL, taken_at BIGINT NOT NULL,
         attempts INTEGER NOT NULL, next_at BIGINT, claim TEXT, finished_at BIGINT""",
     "webhook_attempts": """
-        id {identity} PRIMARY KEY, delivery_id BIGINT NOT NULL, at BIGINT NOT NULL, duration BIGINT NOT NULL,
+        id {identity}, delivery_id BIGINT NOT NULL, at BIGINT NOT NULL, duration BIGINT NOT NULL,
         status INTEGER, error TEXT NOT NULL""",
     "webhook_counters": """
         subscription_id TEXT NOT NULL, counter TEXT NOT NULL, value BIGINT NOT NULL,
@@ -37,8 +37,9 @@ _INDEXES = (
 )
 
 _TYPES: dict[Dialect, dict[str, str]] = {
-    "sqlite": {"identity": "INTEGER", "blob": "BLOB"},
-    "postgresql": {"identity": "BIGINT GENERATED ALWAYS AS IDENTITY", "blob": "BYTEA"},
+    # AUTOINCREMENT: an answer that comes after its delivery was forgotten must not find another one of that number.
+    "sqlite": {"identity": "INTEGER PRIMARY KEY AUTOINCREMENT", "blob": "BLOB"},
+    "postgresql": {"identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "blob": "BYTEA"},
 }
 
 

@@ -85,9 +85,16 @@ class DeliveryRows:
         ]
 
     def add_attempts(self, attempts: Sequence[tuple[int, Attempt]]) -> None:
-        """Write what was tried: (delivery, attempt)."""
+        """Write what was tried: (delivery, attempt); of deliveries that were forgotten meanwhile, nothing."""
+        tried = {delivery_id for delivery_id, _ in attempts}
+        sql = "SELECT id FROM webhook_deliveries WHERE id IN {values}"
+        standing = {row[0] for row in self.rows.select_in(sql, tried, "bigint")}
         columns = {"delivery_id": "bigint", "at": "bigint", "duration": "bigint", "status": "integer", "error": "text"}
-        rows = [(delivery_id, each.at, each.duration, each.status, each.error) for delivery_id, each in attempts]
+        rows = [
+            (delivery_id, each.at, each.duration, each.status, each.error)
+            for delivery_id, each in attempts
+            if delivery_id in standing
+        ]
         self.rows.insert("webhook_attempts", columns, rows)
 
     def finish(self, delivery_id: int, state: State, now: int, claim: str | None) -> bool:
