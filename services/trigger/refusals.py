@@ -59,8 +59,13 @@ class RefusalKeeper:
         deliveries = consumer.receive(_AT_ONCE, 0.5)
         if not deliveries:
             return
-        with connected(self._rows.database), self._rows.database.atomic():
-            keep_refusals(self._rows, _readable(deliveries))
+        try:
+            with connected(self._rows.database), self._rows.database.atomic():
+                keep_refusals(self._rows, _readable(deliveries))
+        except STORE_FAULTS:
+            raise
+        except Exception:  # what no database takes is no reason to keep no others from now on
+            _log.exception("refusals.not_kept", count=len(deliveries))
         consumer.ack(deliveries[-1])
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from contracts.configurations import KeyState
-from contracts.topology import REFUSALS
-from contracts.wire import SignalRefused, decode_signal_refused
+from contracts.topology import REFUSALS, moments_topology
+from contracts.wire import SIGNAL_REFUSED, SignalRefused, decode_signal_refused, encode
 from services.ingestion import meters
 from services.ingestion.refusal_reports import MOST_WAITING, RefusalReports
 from services.ingestion.refusals import Refusal
@@ -21,7 +21,8 @@ from services.trigger.refusals import RefusalKeeper
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.refused import forget_refusals, keep_refusals, refusals_of
 from services.trigger.store.rows import Rows
-from shared.broker import Message
+from shared.broker import Message, Publisher, connect_broker
+from shared.clock import SystemClock
 from shared.store import close_database, connected, migrate, open_database
 from tests.integration.trigger_rig import STACKS
 from tests.support.ingestion import (
@@ -241,3 +242,36 @@ class Listening:
         """Take the messages; nothing comes of them."""
         self.messages += messages
         return []
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_no_database_takes_ends_no_keeping(stack: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    servers = stack == "servers"
+    broker_url = request.getfixturevalue("rabbitmq_url") if servers else f"embedded://{tmp_path}/broker.db"
+    database_url = request.getfixturevalue("postgres_url") if servers else f"sqlite:///{tmp_path}/trigger.db"
+    broker = connect_broker(broker_url, SystemClock())
+    topology = moments_topology(1)
+    broker.declare(topology)
+    publisher = broker.publisher(topology)
+    database = open_database(database_url, schema="moments_trigger")
+    migrate(database, MIGRATIONS)
+    rows = Rows(database)
+    keeper = RefusalKeeper(broker, rows)
+    keeper.start()
+    try:
+        tell(publisher, SignalRefused(id="odd", at=2**63, status=422, code="invalid", reason="", configuration="c1"))
+        wait_until(lambda: broker.depth(REFUSALS) == 0)
+        good = SignalRefused(id="good", at=1, status=422, code="invalid", reason="", configuration="c1")
+        tell(publisher, good)
+        with connected(database):
+            wait_until(lambda: rows.execute("SELECT id FROM refused") == [("good",)])
+    finally:
+        keeper.stop()
+        broker.close()
+        close_database(database)
+
+
+def tell(publisher: Publisher, refused: SignalRefused) -> None:
+    """Publish a refusal as ingestion does."""
+    message = Message(exchange=REFUSALS, routing_key=SIGNAL_REFUSED, body=encode(refused), message_id=refused.id)
+    publisher.publish(message).result(10)
