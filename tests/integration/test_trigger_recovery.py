@@ -14,7 +14,16 @@ from contracts.signals import Item
 from contracts.times import DAY, to_rfc3339
 from contracts.topology import partition_of
 from services.trigger.store.rollups import MOST
-from tests.integration.trigger_rig import CONFIGURATION_ID, PARTITIONS, STACKS, Event, Rig, running_rig, seconds, wait_until
+from tests.integration.trigger_rig import (
+    CONFIGURATION_ID,
+    PARTITIONS,
+    STACKS,
+    Event,
+    Rig,
+    running_rig,
+    seconds,
+    wait_until,
+)
 
 RECOVERED = "moment.cart_abandon.recovered"
 

@@ -60,6 +60,7 @@ PARTITIONS = 4
 JOURNEY = "journey"
 CONFIGURATION_ID = "c1"
 SITE = "shop.example.com"
+ITEM = Item(product_id="p1", price=2.5, currency="EUR")
 STACKS = [
     "embedded",
     pytest.param("servers", marks=[pytest.mark.rabbitmq, pytest.mark.postgresql]),
@@ -262,7 +263,7 @@ class Rig:
 
     def signal(
         self, profile: str, kind: str = "cart/add", *, id: str = "", at: int | None = None, received: int | None = None,
-        item: Item = Item(product_id="p1", price=2.5, currency="EUR"),
+        item: Item = ITEM,
     ) -> Signal:  # fmt: skip
         """A signal of a cart, as of now."""
         received = self.clock.now() if received is None else received
