@@ -158,9 +158,10 @@ def _states(
 def _decisions(
     rows: Rows, moment_id: str, owner: bytes, names: Mapping[bytes, str], entries: Sequence[Entry]
 ) -> list[Recorded]:
+    # "+": else SQLite takes the index of the moment for the order, and reads every raise that it ever made.
     found = rows.execute(
         "SELECT process_key, id, raised, reason, due_at, number, opened_at, last_at, version, after, decided_at, event"
-        " FROM raises WHERE profile_key = ? AND moment_id = ? ORDER BY decided_at DESC, id LIMIT ?",
+        " FROM raises WHERE profile_key = ? AND moment_id = ? ORDER BY +decided_at DESC, id LIMIT ?",
         (owner, moment_id, MOST_DECISIONS),
     )
     return [
