@@ -108,9 +108,9 @@ def retimed_waits(rows: Rows, moment_id: str) -> Iterator[Retimed]:
     """Every due that an edit of the moment gave, in chunks."""
     sql = (
         "SELECT version, after, profile_key, process_key, number, due_at FROM retimed WHERE moment_id = ?"
-        " AND (after, process_key, number) > (?, ?, ?) ORDER BY after, process_key, number LIMIT ?"
+        " AND (after, version, process_key, number) > (?, ?, ?, ?) ORDER BY after, version, process_key, number LIMIT ?"
     )
-    place: tuple[int, bytes, int] = (-1, b"", 0)
+    place: tuple[int, int, bytes, int] = (-1, 0, b"", 0)
     while True:
         found = rows.execute(sql, (moment_id, *place, _CHUNK))
         for version, after, profile, process, number, due in found:
@@ -124,7 +124,7 @@ def retimed_waits(rows: Rows, moment_id: str) -> Iterator[Retimed]:
             )
         if len(found) < _CHUNK:
             return
-        place = (found[-1][1], bytes(found[-1][3]), found[-1][4])
+        place = (found[-1][1], found[-1][0], bytes(found[-1][3]), found[-1][4])
 
 
 def decisions(rows: Rows, moment_id: str) -> Iterator[Decided]:
