@@ -88,6 +88,9 @@ def test_what_became_of_a_moments_waits_can_be_read(rig: Rig, get: Callable[...,
     assert [(item["outcome"], item["reason"], item["data"]) for item in suppressed] == [
         ("suppressed", "minimum_value", None)
     ] * 3
+    assert {item["profile"]["id"] for item in suppressed} == {f"poor{n}@example.com" for n in range(3)}
+    assert {item["process"]["id"] for item in [*suppressed, *raised]} == {"k"}
+    assert {item["profile"]["id"] for item in raised} == {event.profile for event in rig.events}
     assert len(pages(get, f"{MOMENT}/events?outcome=all")) == 8
 
     assert get(f"{MOMENT}/ledger") == {

@@ -44,9 +44,9 @@ class Analytics:
         with self.snapshot() as rows:
             state = known_moment(rows, moment_id)
             document = self.figures(rows, state, window, now)
-            document["latest"] = [
-                outcome_document(row) for row in reading.outcomes_page(rows, moment_id, None, None, _LATEST)
-            ]
+            latest = reading.outcomes_page(rows, moment_id, None, None, _LATEST)
+            names = reading.names_of(rows, latest)
+            document["latest"] = [outcome_document(row, names.get(row.process_key)) for row in latest]
         return document
 
     def overview(self) -> dict[str, Any]:

@@ -69,11 +69,13 @@ class Listener:
         fed = figures.feed_after(rows, self._moment_id, self._place, _OUTCOMES_AT_ONCE)
         self.behind = len(fed) == _OUTCOMES_AT_ONCE
         outcomes = reading.outcomes_by_id(rows, [raise_id for _, _, raise_id in fed])
+        names = reading.names_of(rows, outcomes.values())
         events = []
         for sequence, partition, raise_id in fed:
             self._place[partition] = sequence
             if raise_id in outcomes:  # else it has been erased meanwhile
-                document = _outcome.dump(outcome_document(outcomes[raise_id]))
+                found = outcomes[raise_id]
+                document = _outcome.dump(outcome_document(found, names.get(found.process_key)))
                 events.append(self._event("outcome", document, now))
         return events
 

@@ -12,6 +12,7 @@ import msgspec
 from contracts.moments import MomentState, Status
 from contracts.templates import Template, validate_settings
 from services.trigger.api.cursors import cursor_text
+from services.trigger.engine.decide import ProcessId
 from services.trigger.engine.moment import Moment, compile_moment
 from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import due_of
@@ -44,8 +45,9 @@ class Readings:
         """Decided occurrences, the newest first; of the raised ones with the data of the published event."""
         with self._moment(moment_id) as (rows, _):
             found = reading.outcomes_page(rows, moment_id, _OUTCOMES[outcome], cursor, limit + 1)
+            names = reading.names_of(rows, found)
         last = [(row.decided_at, row.id) for row in found]
-        return _page([outcome_document(row) for row in found], last, limit)
+        return _page([outcome_document(row, names.get(row.process_key)) for row in found], last, limit)
 
     def ledger(self, moment_id: str) -> dict[str, Any]:
         """The counters of a moment at one instant, and whether they balance (DOMAIN §6.11)."""
@@ -131,15 +133,26 @@ def _page(items: list[dict[str, Any]], places: Sequence[tuple[Any, ...]], limit:
     return {"items": items[:limit], "next": cursor_text(places[limit - 1]) if more else None}
 
 
-def outcome_document(row: RaiseRow) -> dict[str, Any]:
-    """A decided occurrence."""
+def outcome_document(row: RaiseRow, name: ProcessId | None) -> dict[str, Any]:
+    """A decided occurrence. `name`: of its process, when that is kept."""
+    data = msgspec.json.decode(row.event)["data"] if row.event else None
+    named = data or (None if name is None else _named(name)) or {"profile": None, "process": None}
     return {
         "id": row.id,
         "outcome": "raised" if row.raised else "suppressed",
         "reason": row.reason or None,
         "due_at": row.due_at,
         "decided_at": row.decided_at,
-        "data": msgspec.json.decode(row.event)["data"] if row.event else None,
+        "profile": named["profile"],
+        "process": named["process"],
+        "data": data,
+    }
+
+
+def _named(name: ProcessId) -> dict[str, Any]:
+    return {
+        "profile": {"idType": name.id_type, "id": name.profile},
+        "process": {"kind": name.kind, "id": name.process},
     }
 
 
@@ -147,8 +160,7 @@ def _wait(row: PendingWait, moment_id: str, moment: Moment | None) -> dict[str, 
     wait = wait_of(row, moment_id)
     due = row.due_at if wait is None or moment is None else due_of(moment, wait)
     return {
-        "profile": {"idType": row.identity.id_type, "id": row.identity.profile},
-        "process": {"kind": row.identity.kind, "id": row.identity.process},
+        **_named(row.identity),
         "opened_at": None if wait is None else wait.opened[0],
         "last_activity_at": None if wait is None else wait.last[0],
         "due_at": due,

@@ -114,6 +114,12 @@ class EventSchema(ma.Schema):
     )
     due_at = instant("When the wait was due.", "dueAt")
     decided_at = instant("When it was decided.", "decidedAt")
+    profile = ma.fields.Nested(
+        ProfileSchema, required=True, allow_none=True, metadata={"description": "null when its process is not kept."}
+    )
+    process = ma.fields.Nested(
+        ProcessSchema, required=True, allow_none=True, metadata={"description": "null when it is not kept."}
+    )
     data = ma.fields.Raw(
         required=True,
         allow_none=True,

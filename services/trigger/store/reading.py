@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -92,6 +92,13 @@ def outcomes_by_id(rows: Rows, ids: Collection[str]) -> dict[str, RaiseRow]:
     """Decided occurrences among some ids."""
     sql = f"SELECT {', '.join(RAISE_COLUMNS)} FROM raises WHERE id IN {{values}}"  # noqa: S608
     return {row[0]: raise_of(row) for row in rows.select_in(sql, ids, "text")}
+
+
+def names_of(rows: Rows, outcomes: Iterable[RaiseRow]) -> dict[bytes, ProcessId]:
+    """Process key → name of the processes of decided occurrences; of those that are kept."""
+    sql = "SELECT key, configuration, id_type, profile, kind, process_id FROM processes WHERE key IN {values}"
+    keys = {row.process_key for row in outcomes}
+    return {bytes(row[0]): ProcessId(*row[1:]) for row in rows.select_in(sql, keys, "bytea")}
 
 
 def waits_page(rows: Rows, moment_id: str, after: tuple[int, bytes, int] | None, limit: int) -> list[PendingWait]:
