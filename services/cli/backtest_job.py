@@ -96,6 +96,8 @@ def _print(job: Mapping[str, Any]) -> None:
         f"{request['type']}, {result['period']['from']} to {result['period']['to']}, signals: {result['signals']:,}"
     )
     columns = [result["base"], *([result["compared"]] if result["compared"] else [])]
+    if result["compared"]:
+        click.echo(f"  {'':<32}{'first':>14}{'second':>14}   (second: with --compare)")
     for title, values in _lines(columns):
         click.echo(f"  {title:<32}" + "".join(f"{value:>14}" for value in values))
     if result["comparison"]:

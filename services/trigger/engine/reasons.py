@@ -63,7 +63,7 @@ SIGNAL_TEXTS: Mapping[SignalCode, str] = MappingProxyType(
         SignalCode.SLID: "It came at or before the due of a wait and moved it.",
         SignalCode.JOINED: "It lies inside a wait; later activity was known already.",
         SignalCode.ENDED: "It ended a wait.",
-        SignalCode.NOTHING_TO_END: "It would end a wait, but none was there that it could end.",
+        SignalCode.NOTHING_TO_END: "It ends what is pending; nothing was pending any more.",
         SignalCode.NO_EFFECT: "This kind of signal only changes the content.",
         SignalCode.LEAVES_EMPTY: "The content is empty after it, as it was before; nothing can be left behind.",
         SignalCode.AFTER_END: "After an end only an opening signal opens again; this one changes content.",
