@@ -122,7 +122,7 @@ class Relay:
         self._partitions = partitions
         self._on_sent = on_sent
 
-    def run_once(self, limit: int = 500) -> int:
+    def run_once(self, limit: int = 2000) -> int:
         """Publish up to `limit` messages and mark the confirmed ones; returns how many. Never inside a transaction."""
         with connected(self._database):
             rows = self._unsent(limit)

@@ -200,6 +200,7 @@ def test_another_profile_with_the_same_half_of_its_key_is_not_mixed_in(shop: Sho
     moved = bytes(key)[:8] + bytes(12)
     shop.rows.execute("UPDATE signals SET key = ? WHERE sequence = 2", (moved,))
     shop.rows.execute("DELETE FROM profiles")
+    shop.rows.execute("UPDATE profiles_since SET sequence = 2")
     shop.restart()
 
     state = shop.state()
@@ -217,6 +218,7 @@ def test_a_suppressed_wait_is_not_told(shop: Shop) -> None:
 def test_what_was_in_the_log_before_profiles_were_kept_counts(shop: Shop) -> None:
     shop.apply(signal(T0, color="red"), signal(T0 + SECOND, size="L"))
     shop.rows.execute("DELETE FROM profiles")
+    shop.rows.execute("UPDATE profiles_since SET sequence = 2")
     shop.restart()
 
     (event,) = shop.apply(signal(T0 + MINUTE))

@@ -49,6 +49,16 @@ PROFILES_MIGRATION = Migration(
     },
 )
 
+_SINCE_WHEN = (
+    "CREATE TABLE profiles_since (sequence BIGINT NOT NULL)",
+    "INSERT INTO profiles_since SELECT coalesce(max(sequence), 0) FROM signals",
+)
+PROFILES_SINCE_MIGRATION = Migration(
+    version=11,
+    name="the place in the log from which on profiles are kept",
+    statements={"sqlite": _SINCE_WHEN, "postgresql": _SINCE_WHEN},
+)
+
 _FAR = 2**62
 _SINCE = "SELECT sequence, body FROM signals WHERE key >= ? AND key <= ? AND +sequence > ? AND +sequence < ?"
 _SINCE_POSTGRESQL = (
@@ -79,12 +89,21 @@ def decode_profile(body: bytes) -> ProfileState:
 def load_profiles(
     rows: Rows, wanted: Mapping[bytes, ProfileId], before: int | None = None
 ) -> dict[bytes, ProfileState]:
-    """The states of profiles, with all their signals that stand in the log before a place; unknown ones are made."""
-    found = {key: ProfileState() for key in wanted}
-    for key, body in rows.select_in("SELECT key, body FROM profiles WHERE key IN {values}", wanted, "bytea"):
-        found[bytes(key)] = decode_profile(bytes(body))
-    bring_up_to_date(rows, {key: (wanted[key], state) for key, state in found.items()}, before)
+    """The states of profiles, with all their signals that stand in the log before a place; unknown ones are made.
+
+    A profile has its row from its first signal on. Of one without a row the log holds none, unless there are signals
+    from before profiles were kept: a look less for each new profile.
+    """
+    sql = "SELECT key, body FROM profiles WHERE key IN {values}"
+    kept = {bytes(key): decode_profile(bytes(body)) for key, body in rows.select_in(sql, wanted, "bytea")}
+    found = {key: kept.get(key) or ProfileState() for key in wanted}
+    looked_up = found if _has_older_signals(rows) else kept
+    bring_up_to_date(rows, {key: (wanted[key], found[key]) for key in looked_up}, before)
     return found
+
+
+def _has_older_signals(rows: Rows) -> bool:
+    return bool(rows.execute("SELECT max(sequence) FROM profiles_since")[0][0])
 
 
 def bring_up_to_date(
