@@ -65,7 +65,7 @@ class Settings:
     )
     given_trigger_url: str = _variable(
         "MOMENTS_TRIGGER_URL",
-        "Where config reaches trigger's REST API, for previews; else `MOMENTS_HOST` and trigger's port.",
+        "Where config reaches trigger's REST API, for previews and the app; else `MOMENTS_HOST` and trigger's port.",
     )
     ingestion_workers: int = _variable("MOMENTS_INGESTION_WORKERS", "Processes of ingestion.", default="2")
     partitions: int = _variable("MOMENTS_PARTITIONS", "Partitions of the signals; fixed at install.", default="16")

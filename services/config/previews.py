@@ -26,7 +26,7 @@ class Previews:
         self._trigger = trigger
         self._clock = clock
 
-    def of(self, moment_id: str, change: dict[str, Any], expected: Expected, authorization: str) -> dict[str, Any]:
+    def of(self, moment_id: str, change: dict[str, Any], expected: Expected) -> dict[str, Any]:
         """The preview of a change of fields, settings and `status`.
 
         Raises what the change itself would raise, and TriggerAway. A moment that has never run has no waits: trigger
@@ -36,7 +36,7 @@ class Previews:
         former, wanted = self._moments.foreseen(moment_id, fields, change.get("status"), expected)
         if former.has_run:
             thought = {"settings": _cleared(former.settings, wanted.settings), "status": wanted.status}
-            waits = self._trigger.preview(moment_id, thought, authorization)
+            waits = self._trigger.preview(moment_id, thought)
         else:
             waits = {"asOf": to_rfc3339(self._clock.now()), **_NOTHING_WAITS}
         return {**waits, "version": former.version, "status": wanted.status, "settings": wanted.settings}

@@ -11,6 +11,7 @@ from services.config.audit import Audit
 from services.config.configurations import Configurations
 from services.config.moments import Moments
 from services.config.previews import Previews
+from services.config.triggering import TriggerClient
 
 EXTENSION = "moments-config"
 
@@ -23,6 +24,7 @@ class Program:
     moments: Moments
     audit: Audit
     previews: Previews
+    trigger: TriggerClient
 
 
 def program() -> Program:

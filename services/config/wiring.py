@@ -54,11 +54,13 @@ class Config:
         self._snapshots = SnapshotAnswerer(self._broker, self._publisher, topology, publication)
         audit = Audit(self.store)
         moments = Moments(self.store, publication, audit, clock)
+        trigger = TriggerClient(settings.trigger_url, settings.admin_token)
         self.program = Program(
             Configurations(self.store, publication, audit, KeyMaker(settings.secret_pepper), clock),
             moments,
             audit,
-            Previews(moments, TriggerClient(settings.trigger_url), clock),
+            Previews(moments, trigger, clock),
+            trigger,
         )
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self.app = create_service(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.serving import make_server
 
 from contracts.times import HOUR, MINUTE, SECOND, to_rfc3339
 from services.config.states import moment_state
@@ -23,6 +20,7 @@ from shared.clock import ManualClock
 from shared.settings import Settings
 from tests.support.configuring import MOMENTS, Answer, Client
 from tests.support.desk import START, Desk
+from tests.support.serving import served
 
 TOKEN = "a-token-for-the-tests"
 
@@ -49,20 +47,6 @@ class Installation:
         """Ask config, with the ETag of the moment unless another is given."""
         sent = {"if_match": f'"{moment["version"]}"', **headers}
         return self.config.call("POST", f"{MOMENTS}/{moment['id']}/preview", change, **sent)
-
-
-@contextmanager
-def served(app: Flask) -> Iterator[int]:
-    """A Flask application behind a port of this machine."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
@@ -183,7 +167,7 @@ def test_conditions_and_states_are_those_of_the_change(installation: Installatio
 def test_a_moment_that_has_never_run_needs_no_answer_of_trigger(installation: Installation) -> None:
     shop = installation.config.make_configuration()
     draft = installation.config.make_moment(shop["id"])
-    installation.config.service.program.previews._trigger = TriggerClient("http://127.0.0.1:9")
+    installation.config.service.program.previews._trigger = TriggerClient("http://127.0.0.1:9", TOKEN)
 
     answer = installation.preview(draft, {"settings": {"duration": "PT1M"}, "status": "running"})
 
@@ -191,7 +175,7 @@ def test_a_moment_that_has_never_run_needs_no_answer_of_trigger(installation: In
 
 
 def test_while_trigger_is_away_the_problem_says_so(installation: Installation, running: dict[str, Any]) -> None:
-    installation.config.service.program.previews._trigger = TriggerClient("http://127.0.0.1:9")
+    installation.config.service.program.previews._trigger = TriggerClient("http://127.0.0.1:9", TOKEN)
 
     answer = installation.preview(running, {"settings": {"duration": "PT1M"}})
 
@@ -205,13 +189,13 @@ def test_a_trigger_that_refuses_stays_silent_or_speaks_something_else_counts_as_
     strange = Flask("strange")
     strange.add_url_rule("/api/v1/moments/m1/preview", "preview", lambda: "[]", methods=["POST"])
     with served(strange) as port, pytest.raises(TriggerAway, match="cannot be reached"):
-        TriggerClient(f"http://127.0.0.1:{port}").preview("m1", {}, "Bearer x")
+        TriggerClient(f"http://127.0.0.1:{port}", TOKEN).preview("m1", {})
     with served(strange) as port, pytest.raises(TriggerAway, match="It answered 404"):
-        TriggerClient(f"http://127.0.0.1:{port}").preview("m2", {}, "Bearer x")
+        TriggerClient(f"http://127.0.0.1:{port}", TOKEN).preview("m2", {})
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        waiting = TriggerClient(f"http://127.0.0.1:{silent.getsockname()[1]}", patience=0.1)
+        waiting = TriggerClient(f"http://127.0.0.1:{silent.getsockname()[1]}", TOKEN, patience_of_previews=0.1)
         with pytest.raises(TriggerAway, match="cannot be reached"):
-            waiting.preview("m1", {}, "Bearer x")
+            waiting.preview("m1", {})
 
 
 def test_trigger_itself_refuses_what_it_does_not_know_or_cannot_use(
