@@ -29,11 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--require-services",
         action="store_true",
         default=os.environ.get("MOMENTS_REQUIRE_SERVICES") == "1",
-        help="fail, instead of skipping, the tests whose server (RabbitMQ, PostgreSQL) is not installed",
+        help="fail, instead of skipping, the tests whose server (RabbitMQ, PostgreSQL) or Chromium is not installed",
     )
 
 
-def _require(config: pytest.Config, missing: str | None) -> None:
+def require(config: pytest.Config, missing: str | None) -> None:
+    """Skip the test because of what is missing here, or fail it under --require-services."""
     if missing is None:
         return
     if config.getoption("--require-services"):
@@ -52,7 +53,7 @@ def server_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def _rabbitmq_session(request: pytest.FixtureRequest, server_folder: Path) -> Iterator[RabbitMQNode]:
-    _require(request.config, rabbitmq.available())
+    require(request.config, rabbitmq.available())
     node = RabbitMQNode(server_folder / "rabbitmq")
     try:
         node.start()
@@ -76,7 +77,7 @@ def rabbitmq_url(rabbitmq_node: RabbitMQNode) -> str:
 
 @pytest.fixture(scope="session")
 def _postgres_session(request: pytest.FixtureRequest, server_folder: Path) -> Iterator[PostgresNode]:
-    _require(request.config, postgres.available())
+    require(request.config, postgres.available())
     node = PostgresNode(server_folder / "postgres")
     try:
         node.start()

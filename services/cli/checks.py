@@ -20,6 +20,8 @@ from services.cli.options import ROOT, warn
 SERVERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "RabbitMQ": ("tests.support.rabbitmq", ("rabbitmq-server",)),
     "PostgreSQL": ("tests.support.postgres", ("postgresql",)),
+    "Chromium": ("tests.support.chromium", ("chromium", "fonts-dejavu-core", "fonts-noto-color-emoji")),
+    "axe-core": ("tests.support.axe", ("npm",)),
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile")
@@ -89,17 +91,17 @@ def _frame(lines: Sequence[str]) -> str:
 
 
 @click.command(context_settings=_PASSED_ON)
-@click.option("--install-services", is_flag=True, help="Install RabbitMQ and PostgreSQL by apt when missing (root).")
+@click.option("--install-services", is_flag=True, help="Install the servers and Chromium by apt when missing (root).")
 @click.option("--require-services", is_flag=True, help="Fail, instead of skipping, when a server is missing.")
 @click.option("--compose", is_flag=True, help="Only build and walk docker-compose.yml; needs Docker.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def test(install_services: bool, require_services: bool, compose: bool, pytest_arguments: tuple[str, ...]) -> None:
     """Run the tests; what this command does not know is passed on to pytest.
 
-    The tests start private RabbitMQ and PostgreSQL servers on free ports and stop them. Where the programs are
-    missing, the tests run in a container if Docker answers; else those suites are skipped, and told so. CI=true
-    implies --install-services --require-services. The whole suite runs in three processes (most of it waits); with
-    arguments, in one: -n says otherwise.
+    The tests start private RabbitMQ and PostgreSQL servers on free ports and stop them; those of the app drive
+    Chromium. Where the programs are missing, the tests run in a container if Docker answers; else those suites are
+    skipped, and told so. CI=true implies --install-services --require-services. The whole suite runs in three
+    processes (most of it waits); with arguments, in one: -n says otherwise.
 
     \b
     Exit codes: 0 all passed · 1 a test failed, or a server is missing and required · 2 wrong arguments
@@ -114,7 +116,7 @@ def test(install_services: bool, require_services: bool, compose: bool, pytest_a
         install(missing)
         missing = missing_servers()
     if missing and docker_answers():
-        warn(f"{' '.join(missing.values())}: running the tests in a container that has both")
+        warn(f"{' '.join(missing.values())}: running the tests in a container that has all")
         sys.exit(run_in_container(pytest_arguments))
     if missing:
         packages = " ".join(_packages_of(missing))

@@ -1,4 +1,4 @@
-"""The tests in a container that has RabbitMQ and PostgreSQL, for machines that have Docker and not the servers."""
+"""The tests in a container that has the servers and the browser, for machines that have Docker and not these."""
 
 from __future__ import annotations
 

@@ -1,0 +1,108 @@
+"""The installation, the browser and pages for the tests of the app; a fault that a page reports fails its test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.browser.house import House, running_house
+from tests.browser.watching import Watch
+from tests.conftest import require
+from tests.support import axe, chromium
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder is a browser test."""
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a page is looked at: the width and height of the window, and the colour scheme."""
+
+    width: int = 1280
+    height: int = 800
+    scheme: str = "light"
+
+    @property
+    def name(self) -> str:
+        """For file names: `dark-phone`."""
+        return f"{self.scheme}-{'phone' if self.width < 600 else 'desktop'}"
+
+
+DESKTOP, PHONE, NARROW = Look(), Look(390, 844), Look(320, 640)
+LOOKS = tuple(Look(each.width, each.height, scheme) for scheme in ("light", "dark") for each in (DESKTOP, PHONE))
+
+
+# The browser's driver leaves an event loop in the thread, which other tests must not find: none outlives this folder.
+@pytest.fixture(scope="package")
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """One Chromium for all browser tests of this process."""
+    require(request.config, chromium.available())
+    with chromium.running_chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One installation for all browser tests of this process; each test makes what it needs in it."""
+    require(request.config, chromium.available())
+    with running_house(tmp_path_factory.mktemp("house") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def needs_axe(request: pytest.FixtureRequest) -> None:
+    """For tests that judge accessibility."""
+    require(request.config, axe.available())
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    """What went wrong in the pages of this test; anything that it did not expect fails it."""
+    watching = Watch()
+    yield watching
+    faults = watching.unforgiven()
+    assert not faults, "\n".join(faults)
+
+
+type_of_open = Callable[..., BrowserContext]
+
+
+@pytest.fixture
+def new_context(browser: Browser, house: House, watch: Watch) -> Iterator[type_of_open]:
+    """Makes contexts, each a browser that has seen nothing: `new_context(PHONE, script=False)`."""
+    made: list[BrowserContext] = []
+
+    def make(look: Look = DESKTOP, *, script: bool = True, motion: str = "reduce") -> BrowserContext:
+        context = browser.new_context(
+            base_url=house.url,
+            viewport={"width": look.width, "height": look.height},
+            color_scheme=look.scheme,
+            reduced_motion=motion,
+            java_script_enabled=script,
+            locale="en-GB",
+            timezone_id="Europe/Berlin",
+        )
+        context.set_default_timeout(15_000)
+        watch.over(context)
+        made.append(context)
+        return context
+
+    yield make
+    for context in made:
+        context.close()
+
+
+@pytest.fixture
+def page(new_context: type_of_open) -> Page:
+    """A page on a desktop that nobody signed in at."""
+    return new_context().new_page()
