@@ -18,12 +18,14 @@ from flask_smorest.utils import prepare_response
 from gunicorn.http.errors import ParseException
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
+from werkzeug.wrappers import Response as AnyResponse
 
 from shared import metrics
 from shared.broker import BrokerError
 from shared.clock import stopwatch
 from shared.conditions import VersionConflict, VersionRequired
 from shared.documentation import documentation_page
+from shared.pages import EXTENSION, Pages, shown
 from shared.problems import (
     CONTENT_TYPE,
     Fault,
@@ -39,6 +41,9 @@ from shared.store import STORE_FAULTS
 
 Check = Callable[[], None]
 """A condition of readiness: returns when it holds, raises when not (`NotReady` with the reason)."""
+
+Authenticate = Callable[[], AnyResponse | None]
+"""Lets the present request pass (None), answers it itself, or raises NotAuthenticated or NotAllowed."""
 
 PUBLIC: Mapping[str, str] = {
     "/healthz": "asked by supervisors; says nothing but that the process answers",
@@ -65,6 +70,10 @@ class NotAuthenticated(ServiceError):
     """A valid bearer token is needed."""
 
 
+class NotAllowed(ServiceError):
+    """This is not allowed to whoever asks."""
+
+
 class NotFound(ServiceError):
     """There is nothing of this id."""
 
@@ -77,17 +86,23 @@ class Unprocessable(ServiceError):
     """Something in the request is not right."""
 
 
+class TooOften(ServiceError):
+    """This was tried too often."""
+
+
 class Unavailable(ServiceError):
     """This cannot be done at the moment; try again."""
 
 
 STATUSES: Mapping[type[Exception], int] = {
     NotAuthenticated: 401,
+    NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,
     VersionConflict: 412,
     Unprocessable: 422,
     VersionRequired: 428,
+    TooOften: 429,
     Unavailable: 503,
 }
 """Error → HTTP status, for what services have in common."""
@@ -197,12 +212,15 @@ def create_service(  # noqa: PLR0913 - all but two by keyword
     checks: Mapping[str, Check] | None = None,
     statuses: Mapping[type[Exception], int] | None = None,
     public: Mapping[str, str] | None = None,
+    authenticate: Authenticate | None = None,
+    pages: Pages | None = None,
     max_body: int = 1_000_000,
 ) -> Flask:
     """The Flask application of a service.
 
     `checks`: what /readyz asks, by name. `statuses`: the service's own errors → HTTP status. `public`: route
-    patterns without a bearer token → why. `max_body`: bytes, more is 413.
+    patterns that anybody may ask → why. `authenticate`: who may ask the others; the admin token when not given.
+    `pages`: what people look at; not in the API's description. `max_body`: bytes, more is 413.
     """
     app = _Service(name)
     app.config.update(
@@ -218,14 +236,17 @@ def create_service(  # noqa: PLR0913 - all but two by keyword
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions["moments-checks"] = dict(checks or {})
     app.extensions["moments-public"] = {**PUBLIC, **(public or {})}
+    app.extensions[EXTENSION] = pages
     app.before_request(_begin)
-    app.before_request(_guard(settings.admin_token, app.extensions["moments-public"]))
+    app.before_request(_guard(authenticate or _admin_only(settings.admin_token), app.extensions["moments-public"]))
     app.after_request(_finish(name))
     _handle_errors(app, {**STATUSES, **(statuses or {})})
     api = _Api(app)
     for blueprint in (*blueprints, _operations()):
         api.register_blueprint(blueprint)
     app.add_url_rule("/docs", "docs", _docs_view(api))
+    for page in pages.blueprints if pages is not None else ():
+        app.register_blueprint(page)
     return app
 
 
@@ -255,7 +276,7 @@ class _Api(flask_smorest.Api):  # type: ignore[misc]
         """No header: lists carry their page in the body."""
 
     def handle_http_exception(self, error: HTTPException) -> Response:
-        """An HTTP error as a problem document, with its own headers (405 names the allowed methods)."""
+        """An HTTP error as a problem document, with its own headers (405 names the allowed methods), or as a page."""
         return _http_problem(error)
 
 
@@ -271,7 +292,7 @@ def _http_problem(error: HTTPException) -> Response:
     headers = {name: value for name, value in error.get_headers() if name.lower() not in ("content-type",)}
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
-    return problem(status, detail, faults=faults, headers=headers)
+    return shown(problem(status, detail, faults=faults, headers=headers))
 
 
 def _handle_errors(app: Flask, statuses: Mapping[type[Exception], int]) -> None:
@@ -279,14 +300,14 @@ def _handle_errors(app: Flask, statuses: Mapping[type[Exception], int]) -> None:
         answer = problem_of(error, status_of(type(error), statuses))
         if answer.status_code == 401:
             answer.headers["WWW-Authenticate"] = 'Bearer realm="moments"'
-        return answer
+        return shown(answer)
 
     def passing_fault(error: Exception) -> Response:
         _log.error("http.dependency_failed", method=request.method, route=_route(), exc_info=error)
-        return problem_of(Unavailable("A database or the broker does not answer.", retry_after=1), 503)
+        return shown(problem_of(Unavailable("A database or the broker does not answer.", retry_after=1), 503))
 
     def broken_transfer(_: ParseException) -> Response:
-        return problem(400, "The chunks of the body are malformed.")
+        return shown(problem(400, "The chunks of the body are malformed."))
 
     app.register_error_handler(ServiceError, service_error)
     for kind in (*STORE_FAULTS, BrokerError):
@@ -301,17 +322,32 @@ def _begin() -> None:
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 
-def _guard(token: str, public: Mapping[str, str]) -> Callable[[], None]:
-    expected = token.encode()
-
-    def guard() -> None:
+def _guard(authenticate: Authenticate, public: Mapping[str, str]) -> Authenticate:
+    def guard() -> AnyResponse | None:
         if request.url_rule is None or request.url_rule.rule in public:
-            return
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), expected):
-            raise NotAuthenticated("Send the admin token in the header Authorization: Bearer <token>.")
+            return None
+        return authenticate()
 
     return guard
+
+
+def _admin_only(token: str) -> Authenticate:
+    def authenticate() -> None:
+        if not is_token(bearer_token(), token):
+            raise NotAuthenticated("Send the admin token in the header Authorization: Bearer <token>.")
+
+    return authenticate
+
+
+def bearer_token() -> str:
+    """The token in the header Authorization, empty where there is none."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
+def is_token(given: str, expected: str) -> bool:
+    """Whether a token is the expected one; takes the same time for every wrong one."""
+    return hmac.compare_digest(given.encode(), expected.encode())
 
 
 def _finish(service: str) -> Callable[[Response], Response]:

@@ -110,6 +110,21 @@ class Settings:
     trigger_name: str = _variable(
         "MOMENTS_TRIGGER_NAME", "Name of this trigger process, different for each.", default="trigger-1"
     )
+    public_url: str = _variable(
+        "MOMENTS_PUBLIC_URL",
+        "Where people reach the app, `https://moments.example.com`, for links; else as it was asked for.",
+    )
+    trusted_proxies: int = _variable(
+        "MOMENTS_TRUSTED_PROXIES",
+        "How many proxies in front of config are believed in X-Forwarded-For, -Proto and -Host.",
+        default="0",
+    )
+    session_idle: int = _variable(
+        "MOMENTS_SESSION_IDLE_HOURS", "Hours after its latest use at which a session ends.", default="24"
+    )
+    session_longest: int = _variable(
+        "MOMENTS_SESSION_DAYS", "Days after the sign-in at which a session ends in any case.", default="14"
+    )
     webhook_allowed_networks: tuple[str, ...] = _variable(
         "MOMENTS_WEBHOOK_ALLOWED_NETWORKS",
         "Networks that are not public but may get webhooks: `10.1.0.0/16, 127.0.0.0/8`.",
@@ -170,6 +185,10 @@ class Settings:
             streams=read.number("streams", 0, 500),
             log_level=read.choice("log_level", _LEVELS),
             trigger_name=read.text("trigger_name"),
+            public_url=read.url("public_url"),
+            trusted_proxies=read.number("trusted_proxies", 0, 10),
+            session_idle=read.number("session_idle", 1, 24 * 365) * _HOUR,
+            session_longest=read.number("session_longest", 1, 365) * _DAY,
             webhook_allowed_networks=read.networks("webhook_allowed_networks"),
             webhook_plain_http=read.choice("webhook_plain_http", ("yes", "no")) == "yes",
             webhook_timeout=read.number("webhook_timeout", 1, 60) * _SECOND,
@@ -188,10 +207,18 @@ class Settings:
 
     @property
     def trigger_url(self) -> str:
-        """Where trigger's REST API is reached; an address that means every interface is this machine's."""
+        """Where trigger's REST API is reached."""
+        return self.given_trigger_url or self._url_of(self.port_base + 2)
+
+    @property
+    def app_url(self) -> str:
+        """Where people reach the app, as far as is known before anybody has asked for it."""
+        return self.public_url or self._url_of(self.port_base)
+
+    def _url_of(self, port: int) -> str:
+        """The URL of a port; an address that means every interface is this machine's."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - it is compared
-        name = f"[{host}]" if ":" in host else host
-        return self.given_trigger_url or f"http://{name}:{self.port_base + 2}"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     @property
     def secret_pepper(self) -> bytes:

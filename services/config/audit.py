@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from services.config.access import actor
+from services.config.access.resources import User
+from services.config.access.schemas import UserSchema
 from services.config.resources import AudienceConfiguration, AuditEntry, Listing, Moment, Page
 from services.config.schemas import ConfigurationSchema, MomentSchema
 from services.config.store import ConfigStore
-
-ACTOR = "admin"
 
 
 class Audit:
@@ -27,6 +28,16 @@ class Audit:
     def moment(self, action: str, before: Moment | None, after: Moment | None, now: int) -> None:
         """A moment was changed."""
         self._write("moment", action, before, after, now)
+
+    def user(self, action: str, before: User | None, after: User | None, now: int) -> None:
+        """A user was invited, made, changed or deleted."""
+        self._write("user", action, before, after, now)
+
+    def event(self, kind: str, action: str, resource_id: str, now: int) -> None:
+        """Something happened that changes no document: a sign-in, another password."""
+        self._store.add_audit(
+            at=now, actor=actor(), action=action, kind=kind, resource_id=resource_id, before=None, after=None
+        )
 
     def page(self, listing: Listing, filters: dict[str, str]) -> Page[AuditEntry]:
         """A page of the log, the newest entry first."""
@@ -47,7 +58,7 @@ class Audit:
     def _write(self, kind: str, action: str, before: Any, after: Any, now: int) -> None:
         self._store.add_audit(
             at=now,
-            actor=ACTOR,
+            actor=actor(),
             action=action,
             kind=kind,
             resource_id=(after or before).id,
@@ -56,8 +67,11 @@ class Audit:
         )
 
 
-def document_of(value: AudienceConfiguration | Moment) -> dict[str, Any]:
+def document_of(value: AudienceConfiguration | Moment | User) -> dict[str, Any]:
     """The REST document of a resource, without secrets."""
+    if isinstance(value, User):
+        shown: dict[str, Any] = UserSchema().dump(value)
+        return shown
     if isinstance(value, Moment):
         document: dict[str, Any] = MomentSchema().dump(value)
     else:

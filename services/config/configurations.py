@@ -8,6 +8,7 @@ from typing import Any
 
 from contracts.configurations import AudienceState, KeyType
 from contracts.moments import DELETABLE
+from services.config.access import actor
 from services.config.audit import Audit
 from services.config.errors import MomentsRefer, SitesInUse
 from services.config.keys import KeyMaker
@@ -61,6 +62,7 @@ class Configurations:
             version=1,
             created_at=now,
             updated_at=now,
+            updated_by=actor(),
         )
         with self._store.transaction():
             self._store.add_configuration(made)
@@ -152,7 +154,7 @@ class Configurations:
         if wanted == former:
             return former
         now = max(self._clock.now(), former.updated_at + 1)
-        changed = replace(wanted, version=former.version + 1, updated_at=now)
+        changed = replace(wanted, version=former.version + 1, updated_at=now, updated_by=actor())
         if not self._store.change_configuration(changed, former.version):
             raise VersionConflict()
         self._audit.configuration(action, former, changed, now)
@@ -163,7 +165,11 @@ class Configurations:
         unlinked = []
         for moment in moments:
             changed = replace(
-                moment, configuration_id=None, version=moment.version + 1, updated_at=max(now, moment.updated_at + 1)
+                moment,
+                configuration_id=None,
+                version=moment.version + 1,
+                updated_at=max(now, moment.updated_at + 1),
+                updated_by=actor(),
             )
             if not self._store.change_moment(changed, moment.version):
                 raise VersionConflict()

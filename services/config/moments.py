@@ -10,6 +10,7 @@ from typing import Any
 from contracts import templates as declared
 from contracts.moments import DELETABLE, EDITABLE, TRANSITIONS, Status
 from contracts.templates import templates, validate_settings
+from services.config.access import actor
 from services.config.audit import Audit
 from services.config.errors import ArchivedFixed, CannotRun, LinkFixed, NotDeletable, StatusRefused
 from services.config.publication import Publication
@@ -69,6 +70,7 @@ class Moments:
                     stopped_at=None,
                     created_at=now,
                     updated_at=now,
+                    updated_by=actor(),
                 )
                 self._store.add_moment(made)
                 self._audit.moment("create", None, made, now)
@@ -179,7 +181,7 @@ class Moments:
         if wanted == former:
             return former
         now = max(self._clock.now(), former.updated_at + 1)
-        changed = replace(wanted, version=former.version + 1, updated_at=now)
+        changed = replace(wanted, version=former.version + 1, updated_at=now, updated_by=actor())
         if not self._store.change_moment(changed, former.version):
             raise VersionConflict()
         if changed.settings != former.settings:

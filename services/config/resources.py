@@ -30,7 +30,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudienceConfiguration:
-    """Who may send signals, and which audience is meant (DOMAIN §3)."""
+    """Who may send signals, and which audience is meant (DOMAIN §3). `updated_by`: an actor of the audit log."""
 
     id: str
     name: str
@@ -41,6 +41,7 @@ class AudienceConfiguration:
     version: int
     created_at: int
     updated_at: int
+    updated_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class Moment:
     stopped_at: int | None
     created_at: int
     updated_at: int
+    updated_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

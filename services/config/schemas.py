@@ -154,6 +154,11 @@ class ConfigurationSchema(ma.Schema):
     version = ma.fields.Integer(metadata={"description": "Rises with every change; also the ETag."})
     created_at = _instant("When it was made.", data_key="createdAt")
     updated_at = _instant("When it was changed last.", data_key="updatedAt")
+    updated_by = ma.fields.String(
+        data_key="updatedBy",
+        dump_only=True,
+        metadata={"description": "Who changed it last, as in the audit log.", "examples": ["user:ada@example.com"]},
+    )
 
 
 class KeyChangeSchema(ma.Schema):
@@ -219,6 +224,11 @@ class MomentSchema(ma.Schema):
     version = ma.fields.Integer(metadata={"description": "Rises with every change; also the ETag."})
     created_at = _instant("When it was made.", data_key="createdAt")
     updated_at = _instant("When it was changed last.", data_key="updatedAt")
+    updated_by = ma.fields.String(
+        data_key="updatedBy",
+        dump_only=True,
+        metadata={"description": "Who changed it last, as in the audit log.", "examples": ["user:ada@example.com"]},
+    )
 
 
 class StatusChangeSchema(ma.Schema):
@@ -232,7 +242,12 @@ class AuditEntrySchema(ma.Schema):
 
     id = ma.fields.Integer()
     at = _instant("When.")
-    actor = ma.fields.String()
+    actor = ma.fields.String(
+        metadata={
+            "description": "`user:<e-mail>`, `token:<name>`, `admin token`, or `moments` for what nobody asked for.",
+            "examples": ["user:ada@example.com"],
+        }
+    )
     action = ma.fields.String(metadata={"examples": ["change"]})
     kind = ma.fields.String(metadata={"examples": ["moment"]})
     resource_id = ma.fields.String(data_key="resourceId")

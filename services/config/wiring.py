@@ -12,6 +12,12 @@ from prometheus_client import Gauge
 
 from contracts.templates import use_templates
 from contracts.topology import moments_topology
+from services.config.access.fault_page import fault_page
+from services.config.access.guard import authenticate
+from services.config.access.links import url_of
+from services.config.access.pages import blueprint as access_pages
+from services.config.access.passwords import Passwords
+from services.config.access.wiring import make_access, set_up_access
 from services.config.audit import Audit
 from services.config.configurations import Configurations
 from services.config.keys import KeyMaker
@@ -26,6 +32,7 @@ from shared.broker import connect_broker
 from shared.clock import Clock, SystemClock
 from shared.http import create_service
 from shared.outbox import Outbox, Relay, RelayThread
+from shared.pages import Pages
 from shared.settings import Settings
 
 _DAY = 86_400_000_000
@@ -37,7 +44,7 @@ _log = structlog.get_logger("config")
 class Config:
     """The service: `app` answers requests; `start` begins the background work, after the process has forked."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, passwords: Passwords | None = None) -> None:
         use_templates(settings.templates)
         topology = moments_topology(settings.partitions)
         retention = settings.retention + _SLACK
@@ -62,6 +69,8 @@ class Config:
             Previews(moments, trigger, clock),
             trigger,
         )
+        self.access = make_access(self.store, audit, settings, clock, passwords)
+        self._app_url = settings.app_url
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self.app = create_service(
             "config",
@@ -70,12 +79,16 @@ class Config:
             description="Audience configurations, keys and moments. Lists are paged by `page` and `pageSize`.",
             blueprints=BLUEPRINTS,
             checks={"database": self.store.check},
+            authenticate=authenticate,
+            pages=Pages((access_pages,), fault_page),
         )
+        set_up_access(self.app, self.access, settings.trusted_proxies)
         self.app.extensions[EXTENSION] = self.program
 
     def start(self) -> None:
         """Bring the database up to date, then relay, answer snapshot requests and keep house."""
         self.store.migrate()
+        self._welcome()
         self._relaying.start()
         self._snapshots.start()
         for seconds, duty in (
@@ -103,6 +116,13 @@ class Config:
         self._relay.forget(now - _DAY)
         self.program.moments.forget_old_settings(now - self._retention)
         self.program.audit.forget(now - self._audit_retention)
+        self.access.forget()
+
+    def _welcome(self) -> None:
+        """While there is no user, tell in the log by which link the first administrator comes in."""
+        token = self.access.people.first_link()
+        if token is not None:
+            _log.warning("access.no_user_yet", link=url_of(token, self._app_url))
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> Flask:

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 import schemathesis
+from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -18,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
+from services.config.access.viewer import needed_role, why_public
 from shared.http import PUBLIC
 from tests.support.configuring import Client, running_config
 
@@ -37,10 +39,19 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
                 yield path, method, item[method]
 
 
+def is_page(app: Flask, endpoint: str) -> bool:
+    """Whether a route is for people; its view declares whom."""
+    return endpoint.partition(".")[0] in {page.name for page in app.extensions["moments-pages"].blueprints}
+
+
 def test_every_route_needs_the_token_or_says_why_not(config: Client) -> None:
     app = config.service.app
     client = app.test_client()
     for rule in app.url_map.iter_rules():
+        if is_page(app, rule.endpoint):
+            view = app.view_functions[rule.endpoint]
+            assert needed_role(view) or why_public(view), rule.rule
+            continue
         path = rule.rule.replace("<uuid:configuration_id>", "0" * 32).replace("<uuid:moment_id>", "0" * 32)
         if rule.endpoint == "static":
             continue
@@ -76,7 +87,7 @@ def test_every_route_is_in_the_document(config: Client) -> None:
     documented = set(config.get("/openapi.json")["paths"])
 
     for rule in config.service.app.url_map.iter_rules():
-        if rule.endpoint in ("static", "docs", "api-docs.openapi_json"):
+        if rule.endpoint in ("static", "docs", "api-docs.openapi_json") or is_page(config.service.app, rule.endpoint):
             continue
         path = rule.rule.replace("<uuid:", "{").replace("<", "{").replace(">", "}")
         assert path in documented

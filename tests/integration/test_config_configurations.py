@@ -327,7 +327,7 @@ def test_the_audit_log_tells_every_change_without_a_secret(config: Client) -> No
     assert (log["items"][3]["before"]["name"], log["items"][3]["after"]["name"]) == ("Web shop", "B")
     assert (log["items"][0]["after"], log["items"][4]["before"]) == (None, None)
     assert "secret" not in str(log)
-    assert {entry["actor"] for entry in log["items"]} == {"admin"}
+    assert {entry["actor"] for entry in log["items"]} == {"admin token"}
 
 
 def test_a_secret_is_recognised_by_its_hash_with_the_pepper(config: Client, tmp_path: Path) -> None:

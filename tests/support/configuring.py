@@ -26,6 +26,7 @@ from services.config.wiring import Config
 from shared.broker import Broker, connect_broker
 from shared.clock import Clock, SystemClock
 from shared.settings import Settings
+from tests.support.browsing import QUICK
 
 CONFIGURATIONS = "/api/v1/audience-configurations"
 MOMENTS = "/api/v1/moments"
@@ -112,7 +113,7 @@ def running_config(
             "MOMENTS_PARTITIONS": "2",
         }
     )
-    service = Config(settings, clock or SystemClock())
+    service = Config(settings, clock or SystemClock(), QUICK)
     service.store.migrate()
     if start:
         service.start()

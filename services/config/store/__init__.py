@@ -13,6 +13,7 @@ import peewee
 from contracts.configurations import KEY_PREFIXES
 from contracts.moments import SettingsVersion
 from services.config.resources import AudienceConfiguration, AuditEntry, Deletion, Key, Listing, Moment
+from services.config.store.access import AccessStore
 from services.config.store.migrations import MIGRATIONS
 from services.config.store.rows import (
     Rows,
@@ -33,7 +34,7 @@ SCHEMA = "moments_config"
 
 _CONFIGURATION_COLUMNS = (
     *("id", "name", "name_key", "search_key", "description", "audience", "domains"),
-    *("version", "created_at", "updated_at"),
+    *("version", "created_at", "updated_at", "updated_by"),
 )
 _KEY_COLUMNS = (
     *("id", "configuration_id", "type", "enabled", "secret_hash", "created_at", "expires_at", "last_used_at"),
@@ -41,6 +42,7 @@ _KEY_COLUMNS = (
 _MOMENT_COLUMNS = (
     *("id", "type", "name", "name_key", "search_key", "description", "configuration_id", "settings", "status"),
     *("version", "has_run", "running_since", "stopped_at", "created_at", "updated_at"),
+    "updated_by",
 )
 _AUDIT_COLUMNS = ("id", "at", "actor", "action", "kind", "resource_id", "before", "after")
 
@@ -79,6 +81,7 @@ class ConfigStore:
         self._versions = Rows(database, "moment_versions", ("moment_id", "version", "since", "settings"))
         self._deletions = Rows(database, "deletions", ("id", "kind", "version", "deleted_at"))
         self._audit = Rows(database, "audit", _AUDIT_COLUMNS)
+        self.access = AccessStore(database)
 
     def migrate(self) -> None:
         """Bring the database to this version."""

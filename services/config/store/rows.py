@@ -70,6 +70,7 @@ def configuration_row(value: AudienceConfiguration) -> Row:
         "version": value.version,
         "created_at": value.created_at,
         "updated_at": value.updated_at,
+        "updated_by": value.updated_by,
     }
 
 
@@ -85,6 +86,7 @@ def configuration_of(row: Row, keys: tuple[Key, ...]) -> AudienceConfiguration:
         version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        updated_by=row["updated_by"],
     )
 
 
@@ -126,6 +128,7 @@ def moment_row(value: Moment) -> Row:
         "stopped_at": value.stopped_at,
         "created_at": value.created_at,
         "updated_at": value.updated_at,
+        "updated_by": value.updated_by,
     }
 
 
