@@ -216,7 +216,7 @@ def test_readiness_needs_a_worker_that_was_seen_lately(alone: Rig) -> None:
     trigger.close()
 
 
-@pytest.mark.parametrize("part", ["events", "ledger", "waits", "contradictions"])
+@pytest.mark.parametrize("part", ["events", "ledger", "waits", "recoveries", "contradictions"])
 def test_every_resource_needs_the_token_and_a_known_moment(alone: Rig, part: str) -> None:
     trigger = Trigger(alone.settings, alone.clock)
     trigger.start()

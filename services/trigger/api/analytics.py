@@ -44,7 +44,7 @@ class Analytics:
         with self.snapshot() as rows:
             state = known_moment(rows, moment_id)
             document = self.figures(rows, state, window, now)
-            latest = reading.outcomes_page(rows, moment_id, None, None, _LATEST)
+            latest = reading.outcomes_page(rows, moment_id, reading.Chosen(), None, _LATEST)
             names = reading.names_of(rows, latest)
             document["latest"] = [outcome_document(row, names.get(row.process_key)) for row in latest]
         return document

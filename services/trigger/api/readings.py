@@ -18,7 +18,7 @@ from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import due_of
 from services.trigger.preview import preview
 from services.trigger.store import reading
-from services.trigger.store.reading import ContradictionRow, PendingWait
+from services.trigger.store.reading import ContradictionRow, PendingWait, RecoveredRow
 from services.trigger.store.records import RaiseRow
 from services.trigger.store.rows import Rows
 from shared.clock import Clock
@@ -41,10 +41,21 @@ class Readings:
         self._clock = clock
         self._templates = templates
 
-    def events(self, moment_id: str, outcome: str, cursor: tuple[int, str] | None, limit: int) -> dict[str, Any]:
+    def events(
+        self,
+        moment_id: str,
+        *,
+        outcome: str,
+        reason: str | None,
+        since: int | None,
+        until: int | None,
+        cursor: tuple[int, str] | None,
+        limit: int,
+    ) -> dict[str, Any]:
         """Decided occurrences, the newest first; of the raised ones with the data of the published event."""
+        chosen = reading.Chosen(_OUTCOMES[outcome], reason, since, until)
         with self._moment(moment_id) as (rows, _):
-            found = reading.outcomes_page(rows, moment_id, _OUTCOMES[outcome], cursor, limit + 1)
+            found = reading.outcomes_page(rows, moment_id, chosen, cursor, limit + 1)
             names = reading.names_of(rows, found)
         last = [(row.decided_at, row.id) for row in found]
         return _page([outcome_document(row, names.get(row.process_key)) for row in found], last, limit)
@@ -69,6 +80,21 @@ class Readings:
             found = reading.contradictions_page(rows, moment_id, cursor, limit + 1)
         last = [(row.received_at, row.profile_key, row.source, row.signal_id) for row in found]
         return _page([_contradiction(row) for row in found], last, limit)
+
+    def recoveries(
+        self,
+        moment_id: str,
+        *,
+        since: int | None,
+        until: int | None,
+        cursor: tuple[int, str] | None,
+        limit: int,
+    ) -> dict[str, Any]:
+        """Raises after which the process was completed, the newest recovery first (DOMAIN §6.10)."""
+        with self._moment(moment_id) as (rows, _):
+            found = reading.recoveries_page(rows, moment_id, since, until, cursor, limit + 1)
+        last = [(row.recorded_at, row.raise_id) for row in found]
+        return _page([_recovery(row) for row in found], last, limit)
 
     def preview(
         self, moment_id: str, settings: dict[str, Any] | None = None, status: Status | None = None
@@ -171,6 +197,20 @@ def wait_of(row: PendingWait, moment_id: str) -> Wait | None:
     """The wait of an index row; None for one that is about to be taken out of the index."""
     track = row.process.tracks.get(moment_id)
     return next((wait for wait in track.waits if wait.number == row.number), None) if track is not None else None
+
+
+def _recovery(row: RecoveredRow) -> dict[str, Any]:
+    data = msgspec.json.decode(row.event)["data"] if row.event else {}
+    return {
+        "raise_id": row.raise_id,
+        "signal": {"source": row.source, "id": row.signal_id},
+        "time": row.time,
+        "received_at": row.received_at,
+        "recorded_at": row.recorded_at,
+        "value": msgspec.json.decode(row.value),
+        "profile": data.get("profile"),
+        "process": data.get("process"),
+    }
 
 
 def _contradiction(row: ContradictionRow) -> dict[str, Any]:

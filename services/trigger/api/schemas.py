@@ -60,8 +60,25 @@ class PageQuerySchema(ma.Schema):
     )
 
 
-class EventsQuerySchema(PageQuerySchema):
-    """Which outcomes are asked for."""
+class SpanQuerySchema(PageQuerySchema):
+    """From when to before when; a plus sign of a zone is escaped."""
+
+    since = Instant(
+        data_key="from", load_default=None, metadata={"description": "Not before this instant.", "format": "date-time"}
+    )
+    until = Instant(
+        data_key="to", load_default=None, metadata={"description": "Before this instant.", "format": "date-time"}
+    )
+
+
+class EventsQuerySchema(SpanQuerySchema):
+    """Which outcomes are asked for, by the instant of the decision."""
+
+    reason = ma.fields.String(
+        load_default=None,
+        validate=ma.validate.Regexp(r"\A[^\x00]{1,200}\Z", error="This is no reason."),
+        metadata={"description": "Only what was suppressed for this reason.", "examples": ["cool_down"]},
+    )
 
     cursor = Cursor(tuple[Number, Word], load_default=None)
     outcome = ma.fields.String(
@@ -75,6 +92,12 @@ class WaitsQuerySchema(PageQuerySchema):
     """Which part of the pending waits is asked for."""
 
     cursor = Cursor(tuple[Number, bytes, Number], load_default=None)
+
+
+class RecoveriesQuerySchema(SpanQuerySchema):
+    """Which recoveries are asked for, by the instant at which they were counted."""
+
+    cursor = Cursor(tuple[Number, Word], load_default=None)
 
 
 class ContradictionsQuerySchema(PageQuerySchema):
@@ -202,6 +225,33 @@ class PreviewSchema(ma.Schema):
         required=True,
         metadata={"description": "Whether every wait was looked at; of very many a sample is, and scaled up."},
     )
+
+
+class AmountSchema(ma.Schema):
+    """An amount of one currency."""
+
+    amount = ma.fields.Float(required=True, metadata={"examples": [49.9]})
+    currency = ma.fields.String(metadata={"examples": ["EUR"], "description": "Missing when none was named."})
+
+
+class RecoverySchema(ma.Schema):
+    """The completion of a process after its raise."""
+
+    raise_id = ma.fields.String(required=True, data_key="raiseId")
+    signal = ma.fields.Nested(SignalReferenceSchema, required=True)
+    time = instant("When it happened.")
+    received_at = instant("When it was received.", "receivedAt")
+    recorded_at = instant("When it was counted.", "recordedAt")
+    value = ma.fields.List(ma.fields.Nested(AmountSchema), required=True)
+    profile = ma.fields.Nested(ProfileSchema, required=True, allow_none=True)
+    process = ma.fields.Nested(ProcessSchema, required=True, allow_none=True)
+
+
+class RecoveryPageSchema(ma.Schema):
+    """Recoveries, the newest first."""
+
+    items = ma.fields.List(ma.fields.Nested(RecoverySchema), required=True)
+    next = next_page()
 
 
 class ContradictionSchema(ma.Schema):

@@ -1,4 +1,4 @@
-"""REST: the outcomes, the ledger, the waits and the contradictions of a moment."""
+"""REST: the outcomes, the ledger, the waits, the recoveries and the contradictions of a moment."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from services.trigger.api.schemas import (
     LedgerSchema,
     PreviewQuerySchema,
     PreviewSchema,
+    RecoveriesQuerySchema,
+    RecoveryPageSchema,
     WaitPageSchema,
     WaitsQuerySchema,
 )
@@ -55,6 +57,15 @@ def ledger(moment_id: str) -> Any:
 def waits(query: dict[str, Any], moment_id: str) -> Any:
     """List the pending waits."""
     return _readings().waits(moment_id, **query)
+
+
+@blueprint.route("/<moment_id>/recoveries")
+@blueprint.arguments(RecoveriesQuerySchema, location="query")
+@blueprint.response(200, RecoveryPageSchema)
+@blueprint.refuses(UnknownMoment)
+def recoveries(query: dict[str, Any], moment_id: str) -> Any:
+    """List the completions after a raise, the newest first."""
+    return _readings().recoveries(moment_id, **query)
 
 
 @blueprint.route("/<moment_id>/contradictions")

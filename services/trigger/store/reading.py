@@ -44,6 +44,41 @@ class ContradictionRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveredRow:
+    """A recovery; `value`: JSON text of the amounts; `event`: as that of a contradiction."""
+
+    raise_id: str
+    source: str
+    signal_id: str
+    time: int
+    received_at: int
+    recorded_at: int
+    value: str
+    event: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which decided occurrences are meant: the decision, its reason, and from when to before when it was made."""
+
+    raised: bool | None = None
+    reason: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+    def conditions(self) -> tuple[list[str], list[object]]:
+        """SQL for the columns of `raises`, with its parameters."""
+        asked = (
+            ("raised = ?", self.raised),
+            ("reason = ?", self.reason),
+            ("decided_at >= ?", self.since),
+            ("decided_at < ?", self.until),
+        )
+        given = [(condition, value) for condition, value in asked if value is not None]
+        return [condition for condition, _ in given], [value for _, value in given]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRow:
     """A process as it stands in the table; `waits`: its rows of the due index, (moment, number) → due."""
 
@@ -72,18 +107,16 @@ def moment_state(rows: Rows, moment_id: str) -> MomentState | None:
 
 
 def outcomes_page(
-    rows: Rows, moment_id: str, raised: bool | None, before: tuple[int, str] | None, limit: int
+    rows: Rows, moment_id: str, chosen: Chosen, before: tuple[int, str] | None, limit: int
 ) -> list[RaiseRow]:
     """Decided occurrences of a moment, the newest first; `before`: decidedAt and id of the last one shown."""
-    condition = "moment_id = ?"
-    parameters: list[object] = [moment_id]
-    if raised is not None:
-        condition, parameters = f"{condition} AND raised = ?", [*parameters, raised]
+    conditions, parameters = chosen.conditions()
     if before is not None:
-        condition, parameters = f"{condition} AND (decided_at, id) < (?, ?)", [*parameters, *before]
+        conditions, parameters = [*conditions, "(decided_at, id) < (?, ?)"], [*parameters, *before]
+    where = " AND ".join(("moment_id = ?", *conditions))
     found = rows.execute(
-        f"SELECT {', '.join(RAISE_COLUMNS)} FROM raises WHERE {condition} ORDER BY decided_at DESC, id DESC LIMIT ?",  # noqa: S608
-        [*parameters, limit],
+        f"SELECT {', '.join(RAISE_COLUMNS)} FROM raises WHERE {where} ORDER BY decided_at DESC, id DESC LIMIT ?",  # noqa: S608
+        [moment_id, *parameters, limit],
     )
     return [raise_of(row) for row in found]
 
@@ -159,6 +192,36 @@ def contradictions_page(
             time=row[4],
             received_at=row[5],
             event=bytes(row[6] or b""),
+        )
+        for row in found
+    ]
+
+
+def recoveries_page(
+    rows: Rows, moment_id: str, since: int | None, until: int | None, before: tuple[int, str] | None, limit: int
+) -> list[RecoveredRow]:
+    """Recoveries of a moment, the newest first; `before`: recordedAt and raise of the last one shown."""
+    conditions, parameters = Chosen(since=since, until=until).conditions()
+    conditions = [condition.replace("decided_at", "c.recorded_at") for condition in conditions]
+    if before is not None:
+        conditions, parameters = [*conditions, "(c.recorded_at, c.raise_id) < (?, ?)"], [*parameters, *before]
+    where = " AND ".join(("c.moment_id = ?", *conditions))
+    found = rows.execute(
+        "SELECT c.raise_id, c.source, c.signal_id, c.time, c.received_at, c.recorded_at, c.value, r.event"  # noqa: S608
+        f" FROM recoveries c LEFT JOIN raises r ON r.id = c.raise_id WHERE {where}"
+        " ORDER BY c.recorded_at DESC, c.raise_id DESC LIMIT ?",
+        [moment_id, *parameters, limit],
+    )
+    return [
+        RecoveredRow(
+            raise_id=row[0],
+            source=row[1],
+            signal_id=row[2],
+            time=row[3],
+            received_at=row[4],
+            recorded_at=row[5],
+            value=row[6],
+            event=bytes(row[7] or b""),
         )
         for row in found
     ]
