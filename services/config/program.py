@@ -12,19 +12,22 @@ from services.config.configurations import Configurations
 from services.config.moments import Moments
 from services.config.previews import Previews
 from services.config.triggering import TriggerClient
+from shared.clock import Clock
 
 EXTENSION = "moments-config"
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What views call."""
+    """What views call. `environment`: what the operator calls this installation, shown on every page."""
 
     configurations: Configurations
     moments: Moments
     audit: Audit
     previews: Previews
     trigger: TriggerClient
+    clock: Clock
+    environment: str = ""
 
 
 def program() -> Program:

@@ -27,6 +27,7 @@ from services.config.program import EXTENSION, Program
 from services.config.publication import Publication, SnapshotAnswerer
 from services.config.store import ConfigStore, open_config_database
 from services.config.triggering import TriggerClient
+from services.config.ui import PAGES, set_up_frame
 from services.config.views import BLUEPRINTS
 from shared.broker import connect_broker
 from shared.clock import Clock, SystemClock
@@ -68,6 +69,8 @@ class Config:
             audit,
             Previews(moments, trigger, clock),
             trigger,
+            clock,
+            settings.environment,
         )
         self.access = make_access(self.store, audit, settings, clock, passwords)
         self._app_url = settings.app_url
@@ -80,9 +83,10 @@ class Config:
             blueprints=BLUEPRINTS,
             checks={"database": self.store.check},
             authenticate=authenticate,
-            pages=Pages((access_pages,), fault_page),
+            pages=Pages((access_pages, *PAGES), fault_page),
         )
         set_up_access(self.app, self.access, settings.trusted_proxies)
+        set_up_frame(self.app)
         self.app.extensions[EXTENSION] = self.program
 
     def start(self) -> None:

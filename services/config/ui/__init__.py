@@ -1,0 +1,14 @@
+"""The Moments app: what a marketer opens. Pages are rendered here; scripts only add to them (decision 030)."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from services.config.ui.assets import assets
+from services.config.ui.frame import set_up_frame
+from services.config.ui.pages import overview
+
+__all__ = ["PAGES", "set_up_frame"]
+
+PAGES: tuple[Blueprint, ...] = (assets, overview.blueprint)
+"""The pages, a blueprint each. To add one: a module in `pages/`, a file in `texts/en/`, a line here."""

@@ -1,0 +1,28 @@
+// Brings a page to life. Everything here adds to pages that work without it.
+import { enhanceTimes, tellZone } from "./times.js";
+import { enhanceForms, guardLeaving } from "./forms.js";
+import { enhanceFragments } from "./fragments.js";
+import { followPanels } from "./panel.js";
+import { followMenus, followDialogs } from "./menus.js";
+import { followKeys } from "./keys.js";
+import { followCopies } from "./copies.js";
+import { tidyAddress } from "./notices.js";
+
+/** Bring a part of the page to life; called again for what is loaded later. */
+export function enhance(root) {
+  enhanceTimes(root);
+  enhanceForms(root);
+  enhanceFragments(root);
+  root.dispatchEvent(new CustomEvent("enhance", { bubbles: true }));
+}
+
+document.documentElement.classList.add("scripted");
+tellZone();
+tidyAddress();
+guardLeaving();
+followPanels(enhance);
+followMenus();
+followDialogs(enhance);
+followKeys();
+followCopies();
+enhance(document.body);

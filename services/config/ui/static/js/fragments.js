@@ -1,0 +1,54 @@
+// Parts of a page that are loaded again: `data-fragment="/url"`, every `data-every` seconds or when asked for.
+import { ask, documentOf } from "./asking.js";
+import { saySignedOut } from "./notices.js";
+
+const due = new WeakMap();
+
+/** Load a fragment's URL anew and put what comes in its place; keeps focus and scrolling. Returns whether it worked. */
+export async function reload(element, url = element.dataset.fragment) {
+  if (element.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")) return true;
+  try {
+    const answer = await ask(url);
+    if (answer.status === 401) {
+      saySignedOut();
+      return false;
+    }
+    if (!answer.ok) throw new Error(answer.status);
+    put(element, await documentOf(answer));
+    element.removeAttribute("data-stale");
+    return true;
+  } catch {
+    element.setAttribute("data-stale", "");
+    return false;
+  }
+}
+
+/** Put the content of a document into an element, keeping the focus on what has the same id or address. */
+export function put(element, found) {
+  const kept = element.contains(document.activeElement) ? document.activeElement : null;
+  const mark = kept && (kept.id ? `#${CSS.escape(kept.id)}` : kept.getAttribute("href") && `[href="${CSS.escape(kept.getAttribute("href"))}"]`);
+  const opened = [...element.querySelectorAll("details[open][id]")].map((each) => each.id);
+  element.replaceChildren(...found.body.childNodes);
+  opened.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+  if (mark) element.querySelector(mark)?.focus({ preventScroll: true });
+  import("./app.js").then(({ enhance }) => enhance(element));
+}
+
+/** Keep the fragments of a part of the page up to date. */
+export function enhanceFragments(root) {
+  for (const element of [root, ...root.querySelectorAll("[data-fragment]")]) {
+    if (!element.dataset?.fragment || due.has(element)) continue;
+    const seconds = Number(element.dataset.every);
+    due.set(element, true);
+    if (element.hasAttribute("data-now")) reload(element);
+    if (seconds) repeat(element, seconds);
+  }
+}
+
+function repeat(element, seconds) {
+  setTimeout(async () => {
+    if (!element.isConnected) return;
+    if (!document.hidden) await reload(element);
+    repeat(element, seconds);
+  }, seconds * 1000);
+}
