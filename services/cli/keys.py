@@ -20,8 +20,7 @@ CONFIGURATIONS = "/api/v1/audience-configurations"
 _PAGE = 100
 
 
-def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: where config is, and by which token it is asked."""
+def _connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         data_option,
         click.option(
@@ -93,7 +92,7 @@ def keys() -> None:
 
 @keys.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-@connection_options
+@_connection_options
 def list_keys(as_json: bool, url: str | None, token: str | None, data: str | None) -> None:
     """List every key with its configuration."""
     api = config_service(url, token, data)
@@ -115,7 +114,7 @@ def list_keys(as_json: bool, url: str | None, token: str | None, data: str | Non
 def _switching(name: str, doing: str) -> click.Command:
     @keys.command(name, help=f"{doing} a key: pk_…, ak_… or sk_… (without its secret).")
     @click.argument("key")
-    @connection_options
+    @_connection_options
     def switch(key: str, url: str | None, token: str | None, data: str | None) -> None:
         api = config_service(url, token, data)
         wanted = key.partition(":")[0]
