@@ -20,7 +20,8 @@ CONFIGURATIONS = "/api/v1/audience-configurations"
 _PAGE = 100
 
 
-def _connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: where config is, and by which token it is asked."""
     for option in (
         data_option,
         click.option(
@@ -92,7 +93,7 @@ def keys() -> None:
 
 @keys.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-@_connection_options
+@connection_options
 def list_keys(as_json: bool, url: str | None, token: str | None, data: str | None) -> None:
     """List every key with its configuration."""
     api = config_service(url, token, data)
@@ -114,7 +115,7 @@ def list_keys(as_json: bool, url: str | None, token: str | None, data: str | Non
 def _switching(name: str, doing: str) -> click.Command:
     @keys.command(name, help=f"{doing} a key: pk_…, ak_… or sk_… (without its secret).")
     @click.argument("key")
-    @_connection_options
+    @connection_options
     def switch(key: str, url: str | None, token: str | None, data: str | None) -> None:
         api = config_service(url, token, data)
         wanted = key.partition(":")[0]

@@ -19,6 +19,7 @@ _COMMANDS = {
     "backtest": "services.cli.backtest:backtest",
     "why": "services.cli.why:why",
     "keys": "services.cli.keys:keys",
+    "users": "services.cli.users:users",
     "templates": "services.cli.catalogue:templates",
     "signals": "services.cli.catalogue:signals",
     "contracts": "services.cli.documents:contracts",

@@ -206,7 +206,21 @@ def _announce(house: House) -> None:
     for name, url in house.urls.items():
         say(f"  {name:<12}{url}")
     say(f"  {'admin token':<12}{house.settings.admin_token}")
+    link = _first_link(house)
+    if link:
+        say(f"  {'first user':<12}{link}")
+        say("Open that link to make the first administrator of the app; it works once, for a day.")
     say("Ready. Ctrl-C stops.")
+
+
+def _first_link(house: House) -> str:
+    """The link for the first administrator; empty when there are users."""
+    headers = {"Authorization": f"Bearer {house.settings.admin_token}", "Connection": "close"}
+    try:
+        answer = Client(house.urls["config"], headers).call("POST", "/api/v1/users/first-link", {})
+    except NoAnswer:
+        return ""
+    return str(answer.document["url"]) if answer.status == 201 else ""
 
 
 def _start_demo(house: House) -> None:

@@ -8,9 +8,11 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from services.cli.rest import Client
 from tests.acceptance.program import Up, free_port_base, run
 from tests.support.processes import wait_until
 
@@ -33,6 +35,26 @@ def test_it_prints_the_urls_and_the_token_when_all_are_ready(demo: Up) -> None:
         assert demo.url(service) in printed
         demo.wait_until_ready(service)
     assert (demo.data / "admin-token").read_text().strip() in printed
+    (link,) = re.findall(r"first user +(http://\S+/welcome/\S+)", printed)
+    assert link.startswith(demo.url("config"))
+    assert Client(demo.url("config"), {"Connection": "close"}).call("GET", urlsplit(link).path).status == 200
+
+
+def test_users_are_invited_listed_and_kept_out_by_the_command_line(demo: Up) -> None:
+    where = ("--data", str(demo.data), "--url", demo.url("config"))
+
+    invited = run("users", "invite", "Bo@example.com", "--name", "Bo", "--role", "editor", *where)
+    assert invited.returncode == 0, invited.stderr
+    assert run("users", "invite", "bo@EXAMPLE.com", *where).returncode == 1
+    assert run("users", "first", *where).returncode == 1
+    again = run("users", "reset", "bo@example.com", *where)
+    links = [done.stdout.splitlines()[-1] for done in (invited, again)]
+    asking = Client(demo.url("config"), {"Connection": "close"})
+    assert [asking.call("GET", urlsplit(link).path).status for link in links] == [404, 200]
+    assert run("users", "disable", "bo@example.com", *where).returncode == 0
+    (user,) = json.loads(run("users", "list", "--json", *where).stdout)
+    assert (user["email"], user["role"], user["status"]) == ("Bo@example.com", "editor", "disabled")
+    assert "editor  disabled  Bo@example.com" in run("users", "list", *where).stdout
 
 
 def test_the_first_moment_comes_within_a_minute_and_the_count_rises(demo: Up) -> None:

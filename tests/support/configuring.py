@@ -102,7 +102,13 @@ class Client:
 
 @contextmanager
 def running_config(
-    folder: Path, database_url: str = "", broker_url: str = "", clock: Clock | None = None, *, start: bool = True
+    folder: Path,
+    database_url: str = "",
+    broker_url: str = "",
+    clock: Clock | None = None,
+    *,
+    start: bool = True,
+    **variables: str,
 ) -> Iterator[Client]:
     """A service with its background work; without `start` nothing is published."""
     settings = Settings.from_environment(
@@ -111,6 +117,7 @@ def running_config(
             "MOMENTS_CONFIG_DATABASE_URL": database_url,
             "MOMENTS_BROKER_URL": broker_url,
             "MOMENTS_PARTITIONS": "2",
+            **variables,
         }
     )
     service = Config(settings, clock or SystemClock(), QUICK)
