@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlencode
 
 from contracts.moments import STATUSES
@@ -60,9 +61,14 @@ class Asked:
         """The names of the filters that are on."""
         return tuple(name for name in FILTERS if getattr(self, name))
 
-    def but(self, **changes: str | int) -> Asked:
+    def but(self, page: int = 1, **changes: Any) -> Asked:
         """The same with changes; another filter or order begins at the first page."""
-        return replace(self, **{"page": 1, **changes})
+        return replace(self, page=page, **changes)
+
+    def without(self, name: str) -> Asked:
+        """The same without one filter."""
+        dropped: dict[str, Any] = {name: ""}
+        return self.but(**dropped)
 
     def query(self, **more: str | int) -> str:
         """What stands in the address after the question mark; the usual is left out."""

@@ -93,11 +93,11 @@ def chips_of(asked: Asked, configurations: dict[str, str]) -> list[tuple[str, st
         "type": templates()[asked.type].title if asked.type in templates() else asked.type,
         "configuration": configurations.get(asked.configuration, asked.configuration),
     }
-    return [(t(f"overview.chip.{name}", value=named[name]), asked.but(**{name: ""}).url()) for name in asked.filtered]
+    return [(t(f"overview.chip.{name}", value=named[name]), asked.without(name).url()) for name in asked.filtered]
 
 
 def _without(asked: Asked) -> list[tuple[str, str, int]]:
     """When nothing is found: for each filter what would be found without it, and the address."""
-    tries = [(name, asked.but(**{name: ""})) for name in asked.filtered]
+    tries = [(name, asked.without(name)) for name in asked.filtered]
     counted = [(name, each.url(), program().moments.page(each.listing, each.filters).total) for name, each in tries]
     return [(name, url, count) for name, url, count in counted if count]
