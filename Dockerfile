@@ -21,7 +21,8 @@ RUN python -m pip install --no-cache-dir --disable-pip-version-check --no-input 
 COPY contracts contracts
 COPY shared shared
 COPY services services
-RUN python -m compileall -q contracts shared services
+COPY examples examples
+RUN python -m compileall -q contracts shared services examples
 
 USER moments
 VOLUME /data

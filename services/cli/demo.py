@@ -9,9 +9,13 @@ from services.cli.keys import CONFIGURATIONS, pages_of, switch_key
 from services.cli.rest import Administration
 from services.cli.shoppers import SITE
 
-__all__ = ["QUEUE", "SITE", "Shop", "make_shop"]
+__all__ = ["QUEUE", "SHOP_AFTER", "SHOP_SITE", "SITE", "Shop", "make_shop"]
 
 QUEUE = "moments.demo"
+SHOP_SITE = "shop.localhost"
+"""Where browsers see the shop that the demo serves; every browser takes it for this machine."""
+SHOP_AFTER = 3
+"""The shop's port, counted from config's."""
 _NAME = "Demo shop"
 _MOMENTS = "/api/v1/moments"
 _WANTED = (
@@ -50,7 +54,7 @@ def _new_configuration(api: Administration) -> dict[str, Any]:
         "name": _NAME,
         "description": "Made by `moments up --demo`.",
         "audience": {"id": "demo", "name": "Demo audience", "idTypes": ["email"]},
-        "domains": [SITE],
+        "domains": [SITE, SHOP_SITE],
     }
     made: dict[str, Any] = api.post(CONFIGURATIONS, document)
     return made

@@ -21,7 +21,7 @@ from services.cli.options import ROOT, data_option, environment, settings_from
 from services.cli.preflight import check_ports, reach_servers
 from services.cli.rest import Client, NoAnswer, administration
 from services.cli.serve import SERVICES, command_of, environment_of, port_of, url_of
-from services.cli.supervisor import Program, Supervisor, Wake, tail
+from services.cli.supervisor import Program, Supervisor, Wake, ports_taken, tail
 from shared.clock import Clock, SystemClock
 from shared.settings import Settings
 
@@ -231,6 +231,19 @@ def _start_demo(house: House) -> None:
     traffic = (*moments, "demo-traffic", "--url", house.urls["ingestion"])
     house.supervisor.add(house.program("demo-journey", watch, {}, log=False))
     house.supervisor.add(house.program("demo-traffic", traffic, {"MOMENTS_DEMO_KEY": made.web_key}))
+    _open_shop(house, made.web_key)
+
+
+def _open_shop(house: House, key: str) -> None:
+    """A shop to walk about in, beside the invented visitors; without it the demo goes on."""
+    port = house.settings.port_base + demo.SHOP_AFTER
+    url = f"http://{demo.SHOP_SITE}:{port}"
+    if ports_taken("127.0.0.1", (port,)):
+        say(f"The demo's own shop is not opened: port {port} is taken.")
+        return
+    shop = (sys.executable, "-m", "examples.shop", "--key", key, "--signals", house.urls["ingestion"])
+    house.supervisor.add(house.program("demo-shop", (*shop, "--port", str(port)), {}))
+    say(f"  {'shop':<12}{url}   (be a visitor: say who you are, fill a cart, leave)")
 
 
 def say(text: str) -> None:

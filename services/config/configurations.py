@@ -42,11 +42,6 @@ class Configurations:
             found, total = self._store.configurations_page(listing)
         return Page(items=tuple(found), page=listing.page, page_size=listing.page_size, total=total)
 
-    def names(self) -> dict[str, str]:
-        """Id → name of all configurations, by name."""
-        with self._store.reading():
-            return self._store.configuration_names()
-
     def get(self, configuration_id: str) -> AudienceConfiguration:
         """One configuration; raises NotFound."""
         with self._store.reading():

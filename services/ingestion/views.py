@@ -16,6 +16,7 @@ from services.ingestion.admission import admit_key, configuration_of, origin_all
 from services.ingestion.bodies import LARGEST_BODY, Body, gunzip, parse
 from services.ingestion.intake import MOST_ITEMS, Intake, Result
 from services.ingestion.keys import Keys
+from services.ingestion.parcels import read_parcel
 from services.ingestion.reading import Reception, valid_traceparent
 from services.ingestion.refusal_reports import RefusalReports
 from services.ingestion.refusals import Refusal
@@ -112,7 +113,8 @@ def _batch_view(gate: Gate) -> Callable[[], Response]:
         """Send one signal or many.
 
         The kind of each stands in `data.signal`. The answer tells for every signal whether it is stored; a signal
-        with the result 503 is to be sent again, the others are not.
+        with the result 503 is to be sent again, the others are not. As `text/plain` the body is an object with
+        `key`, `sentAt` and `signals`: what a browser sends without a preflight, also from a page that closes.
         """
         try:
             results = _take(gate, None)
@@ -137,6 +139,8 @@ def _unknown_view(gate: Gate) -> Callable[[str], Response]:
 
 def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
     data = _received(request)
+    if kind is None and request.mimetype == "text/plain":
+        return _take_parcel(gate, data)
     now = gate.clock.now()
     key_header = request.headers.get("X-Api-Key")
     directory = gate.keys.directory
@@ -149,6 +153,29 @@ def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
         raise _Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
     trace = valid_traceparent(request.headers.get("traceparent"))
     return gate.intake.take(body, kind, Reception(admitted, now, trace))
+
+
+def _take_parcel(gate: Gate, data: bytes) -> list[Result]:
+    """Signals with their key in the body: what a browser sends without asking first, also from a page that closes."""
+    body = _decoded(request, data)
+    parcel = read_parcel(body)
+    if isinstance(parcel, Refusal):
+        raise _Refused(parcel)
+    g.signal_key = parcel.key
+    now = gate.clock.now()
+    admitted = admit_key(gate.keys.directory, parcel.key, request.headers.get("Origin"), now)
+    if isinstance(admitted, Refusal):
+        _report_items(gate, admitted, configuration_of(gate.keys.directory, parcel.key), parcel.body, data, now)
+        raise _Refused(admitted)
+    if len(parcel.body.value) > MOST_ITEMS:
+        raise _Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
+    return gate.intake.take(parcel.body, None, Reception(admitted, now))
+
+
+def _report_items(gate: Gate, refusal: Refusal, configuration: str | None, body: Body, data: bytes, now: int) -> None:
+    if configuration is None or len(data) > LARGEST_REPORTED or not gate.reports.allows(configuration):
+        return
+    gate.intake.report(refusal, configuration, body, "", now)
 
 
 def _report(
@@ -178,6 +205,10 @@ def _received(request: Request) -> bytes:
 def _body(request: Request, data: bytes) -> Body:
     if not request.is_json:
         raise _Refused(Refusal(415, "not_json", "send JSON, with the header Content-Type: application/json"))
+    return _decoded(request, data)
+
+
+def _decoded(request: Request, data: bytes) -> Body:
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip"):
         raise _Refused(Refusal(415, "not_json", "the only content encoding is gzip"))
@@ -189,8 +220,14 @@ def _body(request: Request, data: bytes) -> Body:
 
 
 def _refuse(gate: Gate, refusal: Refusal, kind: str) -> Response:
-    gate.intake.refuse(refusal, request.headers.get("X-Api-Key"), kind)
+    gate.intake.refuse(refusal, _given_key(), kind)
     return _problem(refusal)
+
+
+def _given_key() -> str | None:
+    """The key of the request: of its header, or of a body that brings its own."""
+    key: str | None = g.get("signal_key") or request.headers.get("X-Api-Key")
+    return key
 
 
 def _problem(refusal: Refusal) -> Response:
@@ -234,7 +271,7 @@ def set_up_cors(app: Flask, keys: Keys) -> None:
         origin = request.headers.get("Origin")
         if origin is None or g.get("preflight"):
             return response
-        key_id = request.headers.get("X-Api-Key", "").strip().partition(":")[0]
+        key_id = (_given_key() or "").strip().partition(":")[0]
         known = keys.directory.keys.get(key_id, ())
         if any(origin_allowed(listener.domains, origin) for listener, _ in known):
             response.headers["Access-Control-Allow-Origin"] = origin

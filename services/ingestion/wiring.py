@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import Flask
 
 from contracts.topology import LOST, moments_topology
+from services.ingestion import sdk_views
 from services.ingestion.bodies import LARGEST_BODY
 from services.ingestion.duties import (
     Duty,
@@ -111,9 +112,9 @@ def _create_app(settings: Settings, gate: Gate, broker: Broker, publisher: Publi
         settings,
         title="Moments: ingestion",
         description="Takes signals; a signal answered with 200 is stored.",
-        blueprints=[signal_views(gate)],
+        blueprints=[signal_views(gate), sdk_views.blueprint],
         checks={"broker": broker_takes_messages, "lost": nothing_is_lost, "configuration": config_was_heard},
-        public=PUBLIC,
+        public={**PUBLIC, **sdk_views.PUBLIC},
         max_body=LARGEST_BODY + 1,  # werkzeug cuts a chunked body there, in silence
     )
     _declare_key_scheme(app)

@@ -410,3 +410,66 @@ def test_a_killed_rabbitmq_means_503_until_it_is_back(
     found = {delivery.message_id for delivery in published(ingestion, len(acknowledged) + 1)}
     assert {*map(str, acknowledged), "back"} <= found
     ingestion.close()
+
+
+def parcel(*signals: dict[str, Any], key: str = "pk_1", **more: Any) -> bytes:
+    return json.dumps({"key": key, "signals": list(signals), **more}).encode()
+
+
+PLAIN = {"Content-Type": "text/plain;charset=UTF-8", "Origin": ORIGIN}
+
+
+def test_a_parcel_is_taken_without_a_header_and_answered_to_its_origin(embedded: Ingestion) -> None:
+    answer = send(embedded, parcel(signal("p1"), signal("p2", email="no")), key=None, headers=PLAIN)
+
+    assert statuses(answer) == [200, 422]
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+
+
+@pytest.mark.parametrize(
+    ("key", "origin", "status"),
+    [
+        ("pk_1", "https://evil.example.net", 403),
+        ("pk_1", "https://shop.example.com.evil.io", 403),
+        ("pk_1", "null", 403),
+        ("pk_unknown", ORIGIN, 401),
+        ("sk_1", ORIGIN, 401),
+    ],
+)
+def test_a_parcel_is_admitted_by_the_rules_of_every_request(
+    embedded: Ingestion, key: str, origin: str, status: int
+) -> None:
+    answer = send(embedded, parcel(signal("p3"), key=key), key=None, headers={**PLAIN, "Origin": origin})
+
+    assert answer.status_code == status
+    assert key not in answer.get_data(as_text=True)
+
+
+def test_a_parcel_corrects_the_senders_clock(ingestion: Ingestion) -> None:
+    late = {"time": "2020-01-01T00:00:00Z"}
+
+    send(ingestion, parcel({**signal("p4"), **late}, sentAt="2020-01-01T00:00:10Z"), key=None, headers=PLAIN)
+
+    (delivery,) = published(ingestion, 1)
+    read = decode_signal(delivery.body)
+    assert read.received_at - read.time == 10_000_000
+
+
+def test_only_the_batch_takes_plain_text(embedded: Ingestion) -> None:
+    assert send(embedded, parcel(signal()), "/v1/signals/cart/add", headers=PLAIN).status_code == 415
+    assert send(embedded, b"no json", key=None, headers=PLAIN).status_code == 400
+
+
+def test_the_sdk_is_kept_for_good_under_its_version_and_shortly_under_its_alias(embedded: Ingestion) -> None:
+    client = embedded.app.test_client()
+    alias = client.get("/sdk/signals.js")
+    version = alias.headers["ETag"].partition('"')[2].rstrip('"')
+
+    kept = client.get(f"/sdk/signals-{version}.js", headers={"Accept-Encoding": "gzip"})
+
+    assert "immutable" in kept.headers["Cache-Control"]
+    assert gzip.decompress(kept.data) == alias.data
+    assert "max-age=300" in alias.headers["Cache-Control"]
+    assert client.get("/sdk/signals.js", headers={"If-None-Match": alias.headers["ETag"]}).status_code == 304
+    assert client.get("/sdk/signals-000000000000.js").status_code == 404
+    assert kept.headers["Cross-Origin-Resource-Policy"] == "cross-origin"

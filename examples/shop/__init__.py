@@ -1,0 +1,1 @@
+"""A shop of two pages that tells Moments what its visitors do: an example of the web SDK."""

@@ -1,0 +1,323 @@
+"""The web SDK in a real browser: what a shop's pages send is recorded once, whatever happens to the page or the way."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from contracts.signals import decode_signal
+from contracts.topology import partition_queue
+from examples.shop.serving import serve_shop
+from services.ingestion.wiring import Ingestion
+from tests.support.ingestion import configuration, configure, settings_for, start_ingestion, wait_until
+
+HOST = "shop.localhost"
+PATIENCE = 20.0
+
+
+@dataclass(slots=True)
+class Way:
+    """What lies between the page and ingestion: it can refuse, and lose an answer after the signals were taken."""
+
+    app: Any
+    refuse: int = 0
+    status: str = "503 Service Unavailable"
+    retry_after: str = "1"
+    lose_answers: int = 0
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        """WSGI."""
+        if environ["REQUEST_METHOD"] == "POST" and self.refuse:
+            self.refuse -= 1
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            origin = environ.get("HTTP_ORIGIN", "")
+            headers = [("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", "Retry-After")]
+            start(self.status, [*headers, ("Retry-After", self.retry_after), ("Content-Length", "0")])
+            return [b""]
+        if environ["REQUEST_METHOD"] == "POST" and self.lose_answers:
+            self.lose_answers -= 1
+            b"".join(self.app(environ, lambda *_: None))
+            start("502 Bad Gateway", [("Content-Length", "0")])
+            return [b""]
+        answer: Iterable[bytes] = self.app(environ, start)
+        return answer
+
+
+@dataclass(slots=True)
+class Rig:
+    """Ingestion on an embedded broker, the shop, and what was recorded."""
+
+    ingestion: Ingestion
+    way: Way
+    shop: ThreadingHTTPServer
+    port: int
+    seen: list[tuple[str, str, str]] = field(default_factory=list)
+    times: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The shop's first page."""
+        return f"http://{HOST}:{self.shop.server_address[1]}/"
+
+    def recorded(self) -> Counter[tuple[str, str]]:
+        """(kind, id) → how often it lies in the partitions: repetitions included, which trigger absorbs by id."""
+        if not self.ingestion.publisher.ready:  # it declares the queues with the first signal
+            return Counter()
+        consumer = self.ingestion.broker.consumer([partition_queue(number) for number in range(4)])
+        while arrived := consumer.receive(1000, 0.05):
+            for delivery in arrived:
+                read = decode_signal(delivery.body)
+                self.seen.append((read.kind.name, read.id, read.profile))
+                self.times[read.kind.name] = read.time
+            consumer.ack(arrived[-1])
+        consumer.drop()
+        return Counter((kind, id) for kind, id, _ in self.seen)
+
+    def kinds(self) -> Counter[str]:
+        """Kind → how many different signals of it are recorded."""
+        return Counter(kind for kind, _ in self.recorded())
+
+    def wait_for(self, **kinds: int) -> None:
+        """Wait until exactly so many of each kind are recorded: `cart_add=2`."""
+        wanted = {name.replace("_", "/"): count for name, count in kinds.items()}
+        wait_until(lambda: all(self.kinds()[kind] >= count for kind, count in wanted.items()), PATIENCE)
+        assert {kind: self.kinds()[kind] for kind in wanted} == wanted
+
+
+@pytest.fixture(scope="module")
+def shared_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A shop and its ingestion."""
+    ingestion = start_ingestion(settings_for(tmp_path_factory.mktemp("sdk"), MOMENTS_PARTITIONS="4"))
+    configure(ingestion, configuration(domains=(HOST,)))
+    way = Way(ingestion.app)
+    server: BaseWSGIServer = make_server("127.0.0.1", 0, way, threaded=True)
+    shop = serve_shop("pk_1", f"http://127.0.0.1:{server.server_port}")
+    threads = [threading.Thread(target=each.serve_forever, daemon=True) for each in (server, shop)]
+    for thread in threads:
+        thread.start()
+    yield Rig(ingestion, way, shop, server.server_port)
+    for each in (server, shop):
+        each.shutdown()
+        each.server_close()
+    for thread in threads:
+        thread.join()
+    ingestion.close()
+
+
+@pytest.fixture
+def rig(shared_rig: Rig) -> Rig:
+    """The shop, with nothing recorded and nothing in the way."""
+    shared_rig.way.refuse = shared_rig.way.lose_answers = 0
+    shared_rig.recorded()
+    shared_rig.seen.clear()
+    shared_rig.times.clear()
+    return shared_rig
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser that never saw the shop."""
+    context = browser.new_context()
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+def enter(context: BrowserContext, rig: Rig, *, known: bool = True) -> Page:
+    """A page of the shop whose visitor may be known. An error in the page fails the test."""
+    page = context.new_page()
+    page.on("pageerror", _fail)
+    page.goto(rig.url)
+    if known:
+        page.get_by_label("Your e-mail").fill("ada@example.com")
+        page.get_by_role("button", name="That is me").click()
+    return page
+
+
+def _fail(error: Any) -> None:
+    raise AssertionError(f"the page broke: {error}")
+
+
+def add(page: Page, product: str = "Blue mug") -> None:
+    page.get_by_role("button", name=f"Add {product} to the cart").click()
+
+
+def test_what_a_visitor_does_on_two_pages_is_recorded_once(rig: Rig, visitor: BrowserContext) -> None:
+    page = enter(visitor, rig)
+
+    add(page)
+    add(page, "Tea pot")
+    page.get_by_role("link", name="Cart").click()
+    page.get_by_role("button", name="Remove").first.click()
+    page.get_by_role("button", name="Buy").click()
+
+    rig.wait_for(page_view=2, cart_add=2, cart_remove=1, cart_purchase=1)
+    assert {profile for *_, profile in rig.seen} == {"ada@example.com"}
+
+
+def test_signals_before_the_script_has_come_are_sent_with_their_own_time(rig: Rig, visitor: BrowserContext) -> None:
+    page = visitor.new_page()
+    held: list[Route] = []
+    page.route("**/sdk/signals.js", lambda route: held.append(route))  # noqa: PLW0108 - Playwright cannot mark a built-in
+    page.goto(rig.url, wait_until="domcontentloaded")
+    page.get_by_label("Your e-mail").fill("ada@example.com")
+    page.get_by_role("button", name="That is me").click()
+    add(page)
+    called = page.evaluate("Date.now()")
+    page.wait_for_timeout(1_000)
+
+    held[0].continue_()
+
+    rig.wait_for(cart_add=1, page_view=1)
+    assert rig.times["cart/add"] < called * 1000 + 100_000
+
+
+def test_a_burst_of_503_and_lost_answers_lose_and_double_nothing(rig: Rig, visitor: BrowserContext) -> None:
+    page = enter(visitor, rig)
+    rig.wait_for(page_view=1)
+    rig.way.refuse, rig.way.lose_answers = 2, 1
+
+    add(page)
+    add(page, "Tea pot")
+
+    rig.wait_for(cart_add=2)
+    assert rig.way.refuse == 0
+    assert len({id for kind, id, _ in rig.seen if kind == "cart/add"}) == 2
+
+
+def test_what_was_not_sent_when_the_page_closed_is_sent_by_the_next_one(rig: Rig, visitor: BrowserContext) -> None:
+    page = enter(visitor, rig)
+    rig.wait_for(page_view=1)
+    rig.way.refuse = 1_000
+
+    add(page)
+    page.close(run_before_unload=False)
+    rig.way.refuse = 0
+    enter(visitor, rig, known=False)
+
+    rig.wait_for(cart_add=1, page_view=2)
+
+
+def test_a_page_that_closes_at_once_still_sends(rig: Rig, visitor: BrowserContext) -> None:
+    page = enter(visitor, rig)
+    rig.wait_for(page_view=1)
+
+    page.evaluate("Signals.addToCart({ items: [{ productId: 'mug' }] })")
+    page.close()
+
+    rig.wait_for(cart_add=1)
+
+
+def test_offline_is_made_up_for_when_the_line_is_back(rig: Rig, visitor: BrowserContext) -> None:
+    page = enter(visitor, rig)
+    rig.wait_for(page_view=1)
+
+    visitor.set_offline(True)
+    add(page)
+    page.wait_for_timeout(600)
+    visitor.set_offline(False)
+
+    rig.wait_for(cart_add=1)
+
+
+def test_two_tabs_send_each_signal_once(rig: Rig, visitor: BrowserContext) -> None:
+    one, two = enter(visitor, rig), enter(visitor, rig, known=False)
+
+    for page in (one, two) * 5:
+        add(page)
+
+    rig.wait_for(cart_add=10, page_view=2)
+    assert max(rig.recorded().values()) == 1
+
+
+def test_a_blocked_script_breaks_nothing_in_the_shop(rig: Rig, visitor: BrowserContext) -> None:
+    page = visitor.new_page()
+    page.on("pageerror", _fail)
+    page.route("**/sdk/**", lambda route: route.abort("blockedbyclient"))
+    page.goto(rig.url)
+
+    add(page)
+    page.get_by_role("link", name="Cart").click()
+    page.get_by_role("button", name="Buy").click()
+
+    assert page.get_by_role("status").inner_text() == "Thank you."
+    assert rig.kinds() == Counter()
+
+
+def test_blocked_requests_and_blocked_storage_break_nothing(rig: Rig, visitor: BrowserContext) -> None:
+    visitor.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } })"
+    )
+    page = enter(visitor, rig)
+    rig.wait_for(page_view=1)
+    page.route("**/v1/signals", lambda route: route.abort("blockedbyclient"))
+    add(page)
+    page.wait_for_timeout(500)
+    page.unroute("**/v1/signals")
+
+    rig.wait_for(cart_add=1)
+
+
+def test_nothing_is_kept_or_sent_without_consent_when_it_is_required(rig: Rig, visitor: BrowserContext) -> None:
+    page = enter(visitor, rig, known=False)
+    page.evaluate("Signals.setConsent(false); Signals.setApiKey('pk_1', { consentRequired: true })")
+    page.evaluate("Signals.identify({ email: 'ada@example.com' }); Signals.addToCart({ items: [{ productId: 'a' }] })")
+    page.wait_for_timeout(600)
+    kept = json.loads(page.evaluate("JSON.stringify(Object.entries(localStorage))"))
+    assert kept == [["moments:consent", "false"]]
+    assert rig.kinds() == Counter()
+
+    page.evaluate("Signals.setConsent(true); Signals.addToCart({ items: [{ productId: 'b' }] })")
+
+    rig.wait_for(cart_add=1)
+
+
+def test_what_waits_for_consent_is_sent_once_it_is_given(rig: Rig, visitor: BrowserContext) -> None:
+    page = enter(visitor, rig, known=False)
+    page.evaluate("Signals.setApiKey('pk_1', { consentRequired: true }); Signals.identify({ email: 'a@example.com' })")
+    page.evaluate("Signals.addToCart({ items: [{ productId: 'a' }] })")
+
+    page.evaluate("Signals.setConsent(true)")
+
+    rig.wait_for(cart_add=1)
+
+
+def test_developers_are_told_what_is_wrong_and_nothing_is_thrown(rig: Rig, visitor: BrowserContext) -> None:
+    page = visitor.new_page()
+    told: list[str] = []
+    page.on("pageerror", _fail)
+    page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
+    page.goto(f"http://127.0.0.1:{rig.port}/sdk/signals.d.ts")
+    page.add_script_tag(url=f"http://127.0.0.1:{rig.port}/sdk/signals.js")
+
+    page.evaluate(
+        """() => {
+            Signals.viewPage();
+            Signals.setApiKey("sk_secret");
+            Signals.identify("ada@example.com");
+            Signals.addToCart("mug");
+            Signals.track("cart/unknown");
+            const round = {}; round.round = round; Signals.viewPage(round);
+        }"""
+    )
+
+    for text in ("no API key set", "as pk_…", "identify: pass one of", "pass an object", "no kind of signal"):
+        assert any(text in line for line in told), (text, told)
+
+
+def test_a_refused_signal_is_told_and_not_tried_again(rig: Rig, visitor: BrowserContext) -> None:
+    page = enter(visitor, rig)
+    with page.expect_console_message(lambda message: "cart/add was refused" in message.text):
+        page.evaluate("Signals.addToCart({ items: [] })")
+    add(page)
+    rig.wait_for(cart_add=1)
