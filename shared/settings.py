@@ -109,6 +109,11 @@ class Settings:
     environment: str = _variable(
         "MOMENTS_ENVIRONMENT", "What this installation is called, shown on every page: production, staging, …"
     )
+    live_pages: int = _variable(
+        "MOMENTS_LIVE_PAGES",
+        "Pages of the app that are told of news at a time; each takes a thread of config and a listener of trigger.",
+        default="16",
+    )
     log_level: str = _variable("MOMENTS_LOG_LEVEL", "debug, info, warning or error.", default="info")
     trigger_name: str = _variable(
         "MOMENTS_TRIGGER_NAME", "Name of this trigger process, different for each.", default="trigger-1"
@@ -186,6 +191,7 @@ class Settings:
             refusals_kept=read.number("refusals_kept", 1, 3_650) * _DAY,
             minutes_kept=read.number("minutes_kept", 48, 168) * _HOUR,
             streams=read.number("streams", 0, 500),
+            live_pages=read.number("live_pages", 0, 500),
             environment=read.text("environment")[:40],
             log_level=read.choice("log_level", _LEVELS),
             trigger_name=read.text("trigger_name"),

@@ -52,8 +52,8 @@ def command_of(service: str, settings: Settings) -> tuple[str, ...]:
     if port is None:
         return (sys.executable, "-m", "services.trigger.worker")
     host, threads = settings.host, SERVICES[service].threads
-    if service == "trigger":
-        threads += settings.streams  # each holds one for as long as it is open
+    # Each stream holds a thread for as long as it is open.
+    threads += {"trigger": settings.streams, "config": settings.live_pages}.get(service, 0)
     workers = settings.ingestion_workers if service == "ingestion" else 1
     return (
         *(sys.executable, "-m", "gunicorn", f"services.{service}.wsgi:application()"),

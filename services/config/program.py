@@ -9,6 +9,7 @@ from flask import current_app
 
 from services.config.audit import Audit
 from services.config.configurations import Configurations
+from services.config.live import LivePages
 from services.config.moments import Moments
 from services.config.previews import Previews
 from services.config.triggering import TriggerClient
@@ -26,6 +27,7 @@ class Program:
     audit: Audit
     previews: Previews
     trigger: TriggerClient
+    live: LivePages
     clock: Clock
     environment: str = ""
 

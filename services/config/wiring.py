@@ -21,6 +21,7 @@ from services.config.access.wiring import make_access, set_up_access
 from services.config.audit import Audit
 from services.config.configurations import Configurations
 from services.config.keys import KeyMaker
+from services.config.live import LivePages
 from services.config.moments import Moments
 from services.config.previews import Previews
 from services.config.program import EXTENSION, Program
@@ -69,6 +70,7 @@ class Config:
             audit,
             Previews(moments, trigger, clock),
             trigger,
+            LivePages(trigger, settings.live_pages),
             clock,
             settings.environment,
         )
@@ -105,6 +107,7 @@ class Config:
 
     def stop(self) -> None:
         """End the background work; what is not published yet is published after the next start."""
+        self.program.live.close()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         self._snapshots.stop()

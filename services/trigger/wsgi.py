@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
-from types import FrameType
 
 from flask import Flask
 
 from services.trigger.api.analytics_views import STREAMS
 from services.trigger.api.streams import Streams
 from services.trigger.wiring import create_app
+from shared.listeners import end_at_signals
 from shared.logs import set_up_logs
 from shared.settings import Settings
 
@@ -20,18 +19,6 @@ def application() -> Flask:
     settings = Settings.from_environment(os.environ)
     set_up_logs("trigger", settings.log_level)
     app = create_app(settings)
-    _end_at_signals(app.extensions[STREAMS])
+    streams: Streams = app.extensions[STREAMS]
+    end_at_signals(streams.close)
     return app
-
-
-def _end_at_signals(streams: Streams) -> None:
-    """A stream holds its thread for minutes, and gunicorn waits for its threads: end them when it is told to stop."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        before = signal.getsignal(number)
-
-        def stop(signum: int, frame: FrameType | None, before: object = before) -> None:
-            streams.close()
-            if callable(before):
-                before(signum, frame)
-
-        signal.signal(number, stop)

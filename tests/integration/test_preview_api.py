@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,65 +11,16 @@ import pytest
 from flask import Flask
 
 from contracts.times import HOUR, MINUTE, SECOND, to_rfc3339
-from services.config.states import moment_state
 from services.config.triggering import TriggerAway, TriggerClient
-from services.config.wiring import Config
-from services.trigger.wiring import Trigger
-from shared.clock import ManualClock
-from shared.settings import Settings
-from tests.support.configuring import MOMENTS, Answer, Client
-from tests.support.desk import START, Desk
+from tests.support.configuring import MOMENTS
+from tests.support.installation import TOKEN, Installation, running_installation
 from tests.support.serving import served
-
-TOKEN = "a-token-for-the-tests"
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """Config, trigger's REST API behind a port, and a worker's desk, under one clock."""
-
-    config: Client
-    trigger: Trigger
-    desk: Desk
-    clock: ManualClock
-
-    def learn(self, moment: dict[str, Any]) -> None:
-        """The worker learns of a moment as config has it; its waits are settled."""
-        store = self.config.service.store
-        with store.reading():
-            found = store.moment(moment["id"])
-            history = store.histories([moment["id"]], 0)[moment["id"]]
-        assert found is not None
-        self.desk.keep(moment_state(found, history))
-
-    def preview(self, moment: dict[str, Any], change: dict[str, Any], **headers: str) -> Answer:
-        """Ask config, with the ETag of the moment unless another is given."""
-        sent = {"if_match": f'"{moment["version"]}"', **headers}
-        return self.config.call("POST", f"{MOMENTS}/{moment['id']}/preview", change, **sent)
 
 
 @pytest.fixture
 def installation(tmp_path: Path, database_url: str) -> Iterator[Installation]:
-    clock = ManualClock(START)
-    environment = {
-        "MOMENTS_DATA": str(tmp_path / "data"),
-        "MOMENTS_ADMIN_TOKEN": TOKEN,
-        "MOMENTS_CONFIG_DATABASE_URL": database_url,
-        "MOMENTS_TRIGGER_DATABASE_URL": database_url.replace("test.db", "trigger.db"),
-    }
-    settings = Settings.from_environment(environment)
-    trigger = Trigger(settings, clock)
-    trigger.start()
-    with served(trigger.app) as port:
-        environment["MOMENTS_TRIGGER_URL"] = f"http://127.0.0.1:{port}"
-        config = Config(Settings.from_environment(environment), clock)
-        config.store.migrate()
-        desk = Desk(settings.trigger_database_url)
-        desk.clock = clock
-        yield Installation(Client(config, TOKEN), trigger, desk, clock)
-        desk.close()
-        config.stop()
-    trigger.close()
+    with running_installation(tmp_path, database_url) as made:
+        yield made
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from services.trigger.api.analytics_schemas import (
 )
 from services.trigger.api.periods import Period, WrongPeriod
 from services.trigger.api.readings import UnknownMoment
-from services.trigger.api.streams import Streams, TooManyStreams
+from services.trigger.api.streams import Streams
 from shared.http import Blueprint
+from shared.listeners import TooManyStreams
 
 EXTENSION = "moments-analytics"
 STREAMS = "moments-streams"

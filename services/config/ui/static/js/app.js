@@ -2,6 +2,7 @@
 import { enhanceTimes, tellZone } from "./times.js";
 import { enhanceForms, guardLeaving } from "./forms.js";
 import { enhanceFragments } from "./fragments.js";
+import { enhanceLive } from "./live.js";
 import { followPanels } from "./panel.js";
 import { followMenus, followDialogs } from "./menus.js";
 import { followKeys } from "./keys.js";
@@ -13,6 +14,7 @@ export function enhance(root) {
   enhanceTimes(root);
   enhanceForms(root);
   enhanceFragments(root);
+  enhanceLive(root);
   root.dispatchEvent(new CustomEvent("enhance", { bubbles: true }));
 }
 
