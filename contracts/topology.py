@@ -19,6 +19,8 @@ SNAPSHOT_REQUESTS = "moments.config.snapshot-requests"
 DEAD_LETTERS = "moments.dead-letters"
 REFUSALS = "moments.refusals"
 """Exchange and queue of the refused signals that ingestion tells of."""
+KEY_USES = "moments.key-uses"
+"""Exchange and queue of the latest uses of keys that ingestion tells of."""
 WEBHOOKS = "moments.webhooks"
 
 STATE_MOMENT = "state.moment"
@@ -139,6 +141,7 @@ def moments_topology(partitions: int) -> Topology:
         Queue(DEAD_LETTERS, max_length=1_000_000, overflow="drop-head"),
         Queue(SNAPSHOT_REQUESTS, dead_letter=DEAD_LETTERS),
         Queue(REFUSALS, max_length=20_000, overflow="drop-head", dead_letter=DEAD_LETTERS),
+        Queue(KEY_USES, max_length=20_000, overflow="drop-head", dead_letter=DEAD_LETTERS),
         WEBHOOKS_QUEUE,
     ]
     queues += [Queue(partition_queue(n), single_active=True, dead_letter=DEAD_LETTERS) for n in range(partitions)]
@@ -148,6 +151,7 @@ def moments_topology(partitions: int) -> Topology:
         Binding(LOST, LOST, ""),
         Binding(DEAD_LETTERS, DEAD_LETTERS, ""),
         Binding(REFUSALS, REFUSALS, ""),
+        Binding(KEY_USES, KEY_USES, ""),
         Binding(JOURNEYS_UNROUTED, UNROUTED, "moment.#"),
         Binding(CONFIGURATION, SNAPSHOT_REQUESTS, SNAPSHOT_REQUEST),
     ]
@@ -162,6 +166,7 @@ def moments_topology(partitions: int) -> Topology:
             Exchange(CONFIGURATION, "topic"),
             Exchange(DEAD_LETTERS, "fanout"),
             Exchange(REFUSALS, "fanout"),
+            Exchange(KEY_USES, "fanout"),
         ),
         queues=tuple(queues),
         bindings=tuple(bindings),

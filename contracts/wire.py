@@ -1,4 +1,4 @@
-"""Bytes of the messages between services, other than signals: states, snapshot requests, markers, refusals."""
+"""Bytes of the messages between services, other than signals: states, requests, markers, refusals, uses of keys."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ class Marker(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class SignalRefused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """Ingestion refused a signal that a known configuration was to get. It holds no secret and no content.
+    """Ingestion refused a signal. It holds no secret and no content.
 
+    `configuration`: that of the key; empty where none has such a key, and then `profile` is, too. `key`: its id; the
+    first characters of one that is not known.
     `id`: of this message. `at`: when it was received, µs. `status`, `code`, `reason`, `faults` (pointer, reason): as
     the sender was told. `kind`: as far as it was named. `time`, `source`, `signal` (its id): as they were sent, as
     far as they could be read. `profile`: normalised (DOMAIN §2.1); empty, like `id_type`, when it could not be.
@@ -44,6 +46,14 @@ class SignalRefused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     site: str = ""
     id_type: str = ""
     profile: str = ""
+    key: str = ""
+
+
+class KeyUsed(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A key has admitted a request. `at`: when the latest one came, µs."""
+
+    key: str
+    at: int
 
 
 class UnreadableMessage(ValueError):
@@ -54,12 +64,15 @@ MARKER_TYPE = "application/vnd.moments.marker+json"
 MARKER_ID_PREFIX = "marker:"
 SIGNAL_REFUSED = "signal.refused"
 """Type and routing key of a refusal."""
+KEY_USED = "key.used"
+"""Type and routing key of a key's use."""
 
 _encoder = msgspec.json.Encoder()
 _moment = msgspec.json.Decoder(MomentState)
 _configuration = msgspec.json.Decoder(ConfigurationState)
 _marker = msgspec.json.Decoder(Marker)
 _refused = msgspec.json.Decoder(SignalRefused)
+_used = msgspec.json.Decoder(KeyUsed)
 
 
 def encode(message: msgspec.Struct) -> bytes:
@@ -95,5 +108,13 @@ def decode_signal_refused(body: bytes) -> SignalRefused:
     """A refused signal; raises UnreadableMessage."""
     try:
         return _refused.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableMessage(str(error)) from error
+
+
+def decode_key_used(body: bytes) -> KeyUsed:
+    """A key's use; raises UnreadableMessage."""
+    try:
+        return _used.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableMessage(str(error)) from error

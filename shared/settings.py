@@ -67,6 +67,14 @@ class Settings:
         "MOMENTS_TRIGGER_URL",
         "Where config reaches trigger's REST API, for previews and the app; else `MOMENTS_HOST` and trigger's port.",
     )
+    given_ingestion_url: str = _variable(
+        "MOMENTS_INGESTION_URL",
+        "Where config reaches ingestion, for test signals; else `MOMENTS_HOST` and ingestion's port.",
+    )
+    given_public_signals_url: str = _variable(
+        "MOMENTS_PUBLIC_SIGNALS_URL",
+        "Where browsers and servers reach ingestion, as snippets show it; else `MOMENTS_INGESTION_URL`.",
+    )
     ingestion_workers: int = _variable("MOMENTS_INGESTION_WORKERS", "Processes of ingestion.", default="2")
     partitions: int = _variable("MOMENTS_PARTITIONS", "Partitions of the signals; fixed at install.", default="16")
     expiry: int = _variable(
@@ -178,6 +186,8 @@ class Settings:
             host=read.text("host"),
             port_base=read.number("port_base", 1, 65_533),
             given_trigger_url=read.url("given_trigger_url"),
+            given_ingestion_url=read.url("given_ingestion_url"),
+            given_public_signals_url=read.url("given_public_signals_url"),
             ingestion_workers=read.number("ingestion_workers", 1, 64),
             partitions=read.number("partitions", 1, 256),
             expiry=read.number("expiry", 1, 90 * 86_400) * _SECOND,
@@ -224,6 +234,16 @@ class Settings:
     def app_url(self) -> str:
         """Where people reach the app, as far as is known before anybody has asked for it."""
         return self.public_url or self._url_of(self.port_base)
+
+    @property
+    def ingestion_url(self) -> str:
+        """Where ingestion is reached within the installation, without a slash at its end."""
+        return (self.given_ingestion_url or self._url_of(self.port_base + 1)).rstrip("/")
+
+    @property
+    def public_signals_url(self) -> str:
+        """Where those who send signals reach ingestion, without a slash at its end."""
+        return (self.given_public_signals_url or self.ingestion_url).rstrip("/")
 
     def _url_of(self, port: int) -> str:
         """The URL of a port; an address that means every interface is this machine's."""

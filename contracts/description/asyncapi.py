@@ -13,6 +13,7 @@ from contracts.topology import (
     CONFIGURATION,
     JOURNEYS,
     JOURNEYS_UNROUTED,
+    KEY_USES,
     PARTITIONS,
     REFUSALS,
     SIGNALS,
@@ -119,7 +120,7 @@ def _service_channels(messages: Iterable[Described]) -> dict[str, Any]:
         },
     }
     for message in messages:
-        if message.exchange in (CONFIGURATION, REFUSALS):
+        if message.exchange in (CONFIGURATION, REFUSALS, KEY_USES):
             channels[message.name] = _channel(message.name, message.summary, message.exchange, [message.name])
     return channels
 

@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from contracts.configurations import AudienceState, ConfigurationState, KeyState
+from contracts.configurations import KEY_PREFIXES, AudienceState, ConfigurationState, KeyState
 from contracts.events import (
     audience_profile_data,
     encode_moment_event,
@@ -29,12 +29,13 @@ from contracts.signals import (
 )
 from contracts.templates import Template, validate_settings
 from contracts.times import MINUTE, SECOND, from_rfc3339, parse_duration, to_datetime
-from contracts.wire import Marker, SignalRefused, SnapshotRequest
+from contracts.wire import KeyUsed, Marker, SignalRefused, SnapshotRequest
 
 TIME = from_rfc3339("2026-11-23T10:15:30.123Z")
 SITE = "shop.example.com"
 ADA = "ada@example.com"
 _SOURCE = "shop-web"
+_KEY = "pk_1b2f0c"
 _CONFIGURATION = Reference(str(uuid5(NAMESPACE_URL, "moments:configuration")), "Web shop")
 _AUDIENCE = AudienceState(id="customers", name="Customers")
 _MUG = Item(
@@ -75,7 +76,7 @@ STATE = ConfigurationState(
     audience=_AUDIENCE,
     domains=(SITE, "*.shop.example.net"),
     keys=(
-        KeyState(id="pk_1b2f0c", type="web", enabled=True),
+        KeyState(id=_KEY, type="web", enabled=True),
         KeyState(id="sk_93ac41", type="server", enabled=True, secret_hash="5f" * 32, expires_at=TIME + 60 * MINUTE),
     ),
 )
@@ -97,6 +98,7 @@ def _data(kind: SignalKind, time: int) -> SignalData:
         profile=ProfileReference("email", ADA),
         received_at=to_datetime(time + SECOND // 4),
         touchpoint=kind.touchpoints[0],
+        key_id=f"{KEY_PREFIXES[kind.touchpoints[0]]}_1b2f0c",
         site=SITE if "web" in kind.touchpoints else None,
         items=(_MUG,) if kind.items else (),
         attributes={"campaign": "autumn"},
@@ -224,5 +226,11 @@ def refused_message() -> bytes:
             site=SITE,
             id_type="email",
             profile=ADA,
+            key=_KEY,
         )
     )
+
+
+def key_used_message() -> bytes:
+    """A use of a key."""
+    return msgspec.json.encode(KeyUsed(key=_KEY, at=TIME + SECOND))

@@ -34,13 +34,22 @@ from contracts.templates import Template, product_templates
 from contracts.topology import (
     CONFIGURATION,
     JOURNEYS,
+    KEY_USES,
     PARTITIONS,
     REFUSALS,
     SNAPSHOT_REQUEST,
     STATE_CONFIGURATION,
     STATE_MOMENT,
 )
-from contracts.wire import MARKER_TYPE, SIGNAL_REFUSED, Marker, SignalRefused, SnapshotRequest
+from contracts.wire import (
+    KEY_USED,
+    MARKER_TYPE,
+    SIGNAL_REFUSED,
+    KeyUsed,
+    Marker,
+    SignalRefused,
+    SnapshotRequest,
+)
 
 CLOUDEVENTS = "application/cloudevents+json"
 _JSON = "application/json"
@@ -242,11 +251,21 @@ def _states(template: Template) -> Iterator[Described]:
         (
             SIGNAL_REFUSED,
             "Refused signal",
-            "Ingestion refused a signal of a known configuration; trigger can then say why nothing happened.",
+            "Ingestion refused a signal; trigger can then show it and say why nothing happened.",
             REFUSALS,
             SignalRefused,
             words.SIGNAL_REFUSED,
             examples.refused_message(),
+            _JSON,
+        ),
+        (
+            KEY_USED,
+            "Use of a key",
+            "A key has admitted a request; told by each ingestion process at most once a minute for each key.",
+            KEY_USES,
+            KeyUsed,
+            words.KEY_USED,
+            examples.key_used_message(),
             _JSON,
         ),
         (

@@ -101,6 +101,7 @@ SIGNAL_DATA: dict[str, Fragment] = {
     "profile": {"description": "The customer."},
     "receivedAt": instant("When it was taken in."),
     "touchpoint": text("Where it came from, by the key that sent it.", enum=["web", "app", "server"]),
+    "keyId": text("The id of the key that sent it, without its secret; absent where it is the source."),
     "site": _SITE,
     "cartId": text("The cart; without one, the default cart of profile and site."),
     "sessionId": text("The browsing session; without one, the default session of profile and site."),
@@ -315,7 +316,7 @@ SIGNAL_REFUSED: dict[str, Fragment] = {
     "status": count("The HTTP status that the sender got, from 400.", 400),
     "code": text("The reason as a word, as the sender was told."),
     "reason": text("The reason in words, as the sender was told."),
-    "configuration": text("The id of the audience configuration that was to get it."),
+    "configuration": text("The id of the audience configuration that was to get it; empty where its key is unknown."),
     "faults": listing(
         "What was wrong, up to five; absent when nothing in particular.",
         listing("A JSON pointer into the signal, and the reason.", {"type": "string"}, minItems=2, maxItems=2),
@@ -327,4 +328,10 @@ SIGNAL_REFUSED: dict[str, Fragment] = {
     "site": text("Its site, as far as it could be read."),
     "idType": text("How the profile was addressed; absent, like the profile, when it could not be read."),
     "profile": text("The customer's address, in normal form."),
+    "key": text("The id of the key that it came with, never its secret; of an unknown key the first characters."),
+}
+
+KEY_USED: dict[str, Fragment] = {
+    "key": text("The id of the key, without its secret."),
+    "at": micros("When the latest request that it admitted was received."),
 }

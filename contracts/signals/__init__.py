@@ -16,6 +16,7 @@ from contracts.signals.event import (
     encode_signal,
     make_signal,
     process_id_of,
+    sending_key,
 )
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "encode_signal",
     "make_signal",
     "process_id_of",
+    "sending_key",
 ]

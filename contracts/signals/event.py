@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from contracts.configurations import KEY_PREFIXES
 from contracts.signals.catalogue import CATALOGUE, SignalKind
 from contracts.times import from_datetime, to_datetime
 
@@ -39,7 +40,10 @@ class ProfileReference(msgspec.Struct, frozen=True, rename="camel", gc=False):
 
 
 class SignalData(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True, gc=False):
-    """`data` of an accepted signal. Ids, declared fields and items lie flat; what is undeclared under `attributes`."""
+    """`data` of an accepted signal. Ids, declared fields and items lie flat; what is undeclared under `attributes`.
+
+    `key_id`: of the key that sent it, where the source is another text; see `sending_key`.
+    """
 
     signal: str
     audience_configuration: Reference
@@ -47,6 +51,7 @@ class SignalData(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     profile: ProfileReference
     received_at: datetime
     touchpoint: str
+    key_id: str | None = None
     site: str | None = None
     cart_id: str | None = None
     session_id: str | None = None
@@ -124,6 +129,8 @@ _ID_ATTRIBUTES = {
     "name": "name",
 }
 
+_KEY_STARTS = tuple(f"{prefix}_" for prefix in KEY_PREFIXES.values())
+
 _decoder = msgspec.json.Decoder(SignalEvent)
 _encoder = msgspec.json.Encoder()
 
@@ -193,6 +200,13 @@ def encode_signal(*, id: str, source: str, time: int, data: SignalData, tracepar
         data=data,
     )
     return _encoder.encode(event)
+
+
+def sending_key(signal: Signal) -> str | None:
+    """The id of the key that sent it; None where an earlier release took a source in its stead and did not keep it."""
+    if signal.data.key_id is not None:
+        return signal.data.key_id
+    return signal.source if signal.source.startswith(_KEY_STARTS) else None
 
 
 def process_id_of(signal: Signal) -> str | None:

@@ -15,6 +15,7 @@ T = TypeVar("T")
 class Key:
     """A key of a configuration. `expires_at`: the end of its overlap, once another has taken its place.
 
+    `uses_noted`: whether its uses were noted from its making on; else it is not known whether it was ever used.
     `secret`: set only in the value that has just been made; nothing but its hash is kept.
     """
 
@@ -25,7 +26,15 @@ class Key:
     secret_hash: str | None = None
     expires_at: int | None = None
     last_used_at: int | None = None
+    uses_noted: bool = True
     secret: str | None = None
+
+    @property
+    def never_used(self) -> bool | None:
+        """Whether it was never used; None where that is not known."""
+        if self.last_used_at is not None:
+            return False
+        return True if self.uses_noted else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

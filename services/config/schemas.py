@@ -117,7 +117,17 @@ class KeySchema(ma.Schema):
     )
     created_at = _instant("When it was made.", data_key="createdAt")
     expires_at = _instant("End of its overlap with the key that follows it.", data_key="expiresAt", allow_none=True)
-    last_used_at = _instant("Last signal by it.", data_key="lastUsedAt", allow_none=True)
+    last_used_at = _instant(
+        "When it last admitted a request, some seconds up to a minute late; no change of the version.",
+        data_key="lastUsedAt",
+        allow_none=True,
+    )
+    never_used = ma.fields.Boolean(
+        dump_only=True,
+        data_key="neverUsed",
+        allow_none=True,
+        metadata={"description": "Whether it was never used; null for a key older than the noting of uses."},
+    )
 
     @ma.post_dump
     def _without_absent_secret(self, document: dict[str, Any], **_options: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from services.config.access.passwords import Passwords
 from services.config.access.wiring import make_access, set_up_access
 from services.config.audit import Audit
 from services.config.configurations import Configurations
+from services.config.key_uses import KeyUseTaker
 from services.config.keys import KeyMaker
 from services.config.live import LivePages
 from services.config.moments import Moments
@@ -62,10 +63,12 @@ class Config:
         publication = Publication(self.store, outbox, clock, retention)
         self._snapshots = SnapshotAnswerer(self._broker, self._publisher, topology, publication)
         audit = Audit(self.store)
+        configurations = Configurations(self.store, publication, audit, KeyMaker(settings.secret_pepper), clock)
+        self._key_uses = KeyUseTaker(self._broker, topology, configurations)
         moments = Moments(self.store, publication, audit, clock)
         trigger = TriggerClient(settings.trigger_url, settings.admin_token)
         self.program = Program(
-            Configurations(self.store, publication, audit, KeyMaker(settings.secret_pepper), clock),
+            configurations,
             moments,
             audit,
             Previews(moments, trigger, clock),
@@ -97,6 +100,7 @@ class Config:
         self._welcome()
         self._relaying.start()
         self._snapshots.start()
+        self._key_uses.start()
         for seconds, duty in (
             (5, self._measure),
             (60, self.program.configurations.drop_ended_keys),
@@ -111,6 +115,7 @@ class Config:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         self._snapshots.stop()
+        self._key_uses.stop()
         self._relaying.stop()
         self._broker.close()
         self.store.close()

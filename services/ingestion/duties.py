@@ -26,6 +26,7 @@ from contracts.topology import (
     state_queue,
 )
 from contracts.wire import SnapshotRequest, UnreadableMessage, decode_configuration_state, encode
+from services.ingestion.key_uses import KeyUses
 from services.ingestion.keys import Keys
 from services.ingestion.leadership import Leadership
 from services.ingestion.refusal_log import RefusalLog
@@ -148,6 +149,24 @@ class ReportRefusals:
     def stop(self) -> None:
         """Hand over the last ones."""
         self._reports.flush()
+
+
+class TellKeyUses:
+    """Tells config when keys were last used."""
+
+    name = "tell-key-uses"
+
+    def __init__(self, uses: KeyUses) -> None:
+        self._uses = uses
+
+    def step(self) -> float:
+        """Tell of the keys that it is time to tell of."""
+        self._uses.flush()
+        return 0.5
+
+    def stop(self) -> None:
+        """Tell of all the rest."""
+        self._uses.flush(everything=True)
 
 
 class FollowConfigurations:

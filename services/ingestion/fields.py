@@ -98,7 +98,7 @@ class InstantField(ma.fields.AwareDateTime):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         try:
             return msgspec.convert(value, Instant)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeEncodeError):
             raise ma.ValidationError("Must be a date-time with a zone, as 2026-11-23T10:15:30.123Z.") from None
 
 

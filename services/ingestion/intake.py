@@ -15,7 +15,7 @@ from services.ingestion.bodies import Body
 from services.ingestion.publication import LARGEST_SIGNAL, message_of
 from services.ingestion.reading import Accepted, Reception, read_signal
 from services.ingestion.refusal_log import RefusalLog
-from services.ingestion.refusal_reports import RefusalReports
+from services.ingestion.refusal_reports import RefusalReports, Sender
 from services.ingestion.refusals import Refusal, encodable
 from shared.broker import BrokerError, Message, Publisher
 from shared.clock import stopwatch
@@ -95,19 +95,20 @@ class Intake:
         meters.REFUSED.labels(refusal.code).inc()
         self._refusal_log.add(refusal, key_header, kind)
 
-    def report(self, refusal: Refusal, configuration: str, body: Body, kind: str, received_at: int) -> None:
+    def report(self, refusal: Refusal, sender: Sender, body: Body, kind: str, received_at: int) -> None:
         """Tell of the signals of a request that was refused as a whole, as many as may be told of."""
         items: Sequence[Any] = body.value if not kind and type(body.value) is list else (body.value,)
         for item in items[:MOST_REPORTED]:
-            self._reports.add(refusal, configuration, item, kind, received_at)
+            self._reports.add(refusal, sender, item, kind, received_at)
 
     def _report(
         self, items: Sequence[Any], results: Sequence[Result], kind: SignalKind | None, reception: Reception
     ) -> None:
-        configuration, name = reception.admitted.listener.id, kind.name if kind is not None else ""
+        sender = Sender(reception.admitted.listener.id, reception.admitted.key_id)
+        name = kind.name if kind is not None else ""
         for item, result in zip(items, results, strict=True):
             if result.refusal is not None:
-                self._reports.add(result.refusal, configuration, item, name, reception.received_at)
+                self._reports.add(result.refusal, sender, item, name, reception.received_at)
 
     def _publish(self, messages: Sequence[Message]) -> list[bool]:
         """Whether each was confirmed in time. Another may still arrive; the sender's repetition is absorbed."""

@@ -106,6 +106,7 @@ def _read(item: Any, shape: Shape, reception: Reception) -> Accepted:
     if raw.get("signal") not in (None, kind.name):
         raise _Invalid("data.signal names another kind")
     profile = _profile(raw, admitted)
+    source = envelope.source or admitted.key_id
     content: Any = msgspec.convert(raw, shape.struct)
     data = SignalData(
         signal=kind.name,
@@ -114,13 +115,13 @@ def _read(item: Any, shape: Shape, reception: Reception) -> Accepted:
         profile=profile,
         received_at=to_datetime(reception.received_at),
         touchpoint=admitted.touchpoint,
+        key_id=None if source == admitted.key_id else admitted.key_id,
         site=_site(content.site, admitted),
         items=_items(content.items or (), shape) if kind.items else (),
         attributes=_attributes(raw, shape, profile.id_type),
         **_contents(content, shape),
     )
     time = _event_time(envelope, reception.received_at)
-    source = envelope.source or admitted.key_id
     trace = _trace(envelope) or reception.traceparent
     return Accepted(kind, envelope.id, source, time, profile, data, trace)
 

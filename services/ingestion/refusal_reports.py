@@ -24,10 +24,30 @@ from shared.clock import stopwatch
 
 PER_SECOND = 50
 BURST = 200
+UNKNOWN_PER_SECOND = 2
+UNKNOWN_BURST = 20
+"""Of keys that no configuration has: anybody can send those."""
 MOST_WAITING = 1_000
 _LONGEST = 255
+_LONGEST_KEY = 64
+_UNKNOWN_KEY = 8
 _MOST_FAULTS = 5
 _PASSING = 503
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whose signal was refused: the configuration, empty where none has such a key, and what is told of the key."""
+
+    configuration: str
+    key: str
+
+    @classmethod
+    def of(cls, configuration: str | None, key_header: str | None) -> Sender:
+        """By the header X-Api-Key. Of a key that nobody knows little is told: it may be a secret in the wrong place."""
+        key = (key_header or "").strip().partition(":")[0]
+        shown = key[: _LONGEST_KEY if configuration else _UNKNOWN_KEY]
+        return cls(configuration or "", shown if shown.isascii() and shown.isprintable() else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +56,7 @@ class _Sketch:
 
     refusal: Refusal
     configuration: str
+    key: str
     at: int
     kind: str
     fields: Mapping[str, Any]
@@ -53,21 +74,23 @@ class RefusalReports:
         self._waiting: deque[_Sketch] = deque()
 
     def allows(self, configuration: str) -> bool:
-        """Whether one more of the configuration may be told of now; counts it."""
+        """Whether one more of the configuration may be told of now; counts it. Empty: of unknown keys."""
         now = stopwatch()
         with self._lock:
-            left, since = self._allowances.get(configuration, (float(self._burst), now))
-            left = min(self._burst, left + (now - since) * self._rate)
+            burst = self._burst if configuration else min(self._burst, UNKNOWN_BURST)
+            rate = self._rate if configuration else min(self._rate, UNKNOWN_PER_SECOND)
+            left, since = self._allowances.get(configuration, (float(burst), now))
+            left = min(burst, left + (now - since) * rate)
             taken = left >= 1 and len(self._waiting) < MOST_WAITING
             self._allowances[configuration] = (left - taken, now)
         if not taken:
             meters.REPORTS_DROPPED.labels("rate").inc()
         return taken
 
-    def add(self, refusal: Refusal, configuration: str, item: Any, kind: str, at: int) -> None:
+    def add(self, refusal: Refusal, sender: Sender, item: Any, kind: str, at: int) -> None:
         """Keep a refused item for the next `flush`; what is to be sent again is no news. `at`: receivedAt, µs."""
-        if refusal.status != _PASSING and self.allows(configuration):
-            self._waiting.append(_Sketch(refusal, configuration, at, kind, _sketch(item)))
+        if refusal.status != _PASSING and self.allows(sender.configuration):
+            self._waiting.append(_Sketch(refusal, sender.configuration, sender.key, at, kind, _sketch(item)))
 
     def flush(self) -> int:
         """Hand all to the broker, without waiting; how many. While it is away they are kept, up to the bound."""
@@ -112,7 +135,7 @@ def _plain(named: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _refused(sketch: _Sketch) -> SignalRefused:
     fields = sketch.fields
-    id_type, profile = _profile(fields)
+    id_type, profile = _profile(fields) if sketch.configuration else ("", "")
     return SignalRefused(
         id=str(uuid.uuid4()),
         at=sketch.at,
@@ -128,6 +151,7 @@ def _refused(sketch: _Sketch) -> SignalRefused:
         site=_text(fields, "site"),
         id_type=id_type,
         profile=profile,
+        key=sketch.key,
     )
 
 

@@ -15,10 +15,11 @@ from contracts.signals import KINDS, SignalKind
 from services.ingestion.admission import admit_key, configuration_of, origin_allowed
 from services.ingestion.bodies import LARGEST_BODY, Body, gunzip, parse
 from services.ingestion.intake import MOST_ITEMS, Intake, Result
+from services.ingestion.key_uses import KeyUses
 from services.ingestion.keys import Keys
 from services.ingestion.parcels import read_parcel
 from services.ingestion.reading import Reception, valid_traceparent
-from services.ingestion.refusal_reports import RefusalReports
+from services.ingestion.refusal_reports import RefusalReports, Sender
 from services.ingestion.refusals import Refusal
 from services.ingestion.shapes import SHAPES, AnySignal
 from shared.clock import Clock
@@ -82,6 +83,7 @@ class Gate:
     keys: Keys
     intake: Intake
     reports: RefusalReports
+    uses: KeyUses
     clock: Clock
 
 
@@ -146,8 +148,10 @@ def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
     directory = gate.keys.directory
     admitted = admit_key(directory, key_header, request.headers.get("Origin"), now)
     if isinstance(admitted, Refusal):
-        _report(gate, admitted, configuration_of(directory, key_header), data, kind, now)
+        sender = Sender.of(configuration_of(directory, key_header), key_header)
+        _report(gate, admitted, sender, data, kind, now)
         raise _Refused(admitted)
+    gate.uses.note(admitted.key_id, now)
     body = _body(request, data)
     if kind is None and type(body.value) is list and len(body.value) > MOST_ITEMS:
         raise _Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
@@ -165,30 +169,29 @@ def _take_parcel(gate: Gate, data: bytes) -> list[Result]:
     now = gate.clock.now()
     admitted = admit_key(gate.keys.directory, parcel.key, request.headers.get("Origin"), now)
     if isinstance(admitted, Refusal):
-        _report_items(gate, admitted, configuration_of(gate.keys.directory, parcel.key), parcel.body, data, now)
+        sender = Sender.of(configuration_of(gate.keys.directory, parcel.key), parcel.key)
+        _report_items(gate, admitted, sender, parcel.body, data, now)
         raise _Refused(admitted)
+    gate.uses.note(admitted.key_id, now)
     if len(parcel.body.value) > MOST_ITEMS:
         raise _Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
     return gate.intake.take(parcel.body, None, Reception(admitted, now))
 
 
-def _report_items(gate: Gate, refusal: Refusal, configuration: str | None, body: Body, data: bytes, now: int) -> None:
-    if configuration is None or len(data) > LARGEST_REPORTED or not gate.reports.allows(configuration):
-        return
-    gate.intake.report(refusal, configuration, body, "", now)
+def _report_items(gate: Gate, refusal: Refusal, sender: Sender, body: Body, data: bytes, now: int) -> None:
+    if len(data) <= LARGEST_REPORTED and gate.reports.allows(sender.configuration):
+        gate.intake.report(refusal, sender, body, "", now)
 
 
-def _report(
-    gate: Gate, refusal: Refusal, configuration: str | None, data: bytes, kind: SignalKind | None, now: int
-) -> None:
+def _report(gate: Gate, refusal: Refusal, sender: Sender, data: bytes, kind: SignalKind | None, now: int) -> None:
     """Tell of the signals in a body that nobody will read else, when it is small and telling is allowed."""
-    if configuration is None or len(data) > LARGEST_REPORTED or not gate.reports.allows(configuration):
+    if len(data) > LARGEST_REPORTED or not gate.reports.allows(sender.configuration):
         return
     try:
         body = _body(request, data)
     except _Refused:
         return
-    gate.intake.report(refusal, configuration, body, kind.name if kind is not None else "", now)
+    gate.intake.report(refusal, sender, body, kind.name if kind is not None else "", now)
 
 
 def _received(request: Request) -> bytes:

@@ -17,8 +17,10 @@ from services.ingestion.duties import (
     RefreshKeys,
     ReplayLost,
     ReportRefusals,
+    TellKeyUses,
 )
 from services.ingestion.intake import Intake
+from services.ingestion.key_uses import KeyUses
 from services.ingestion.keys import Keys
 from services.ingestion.leadership import Leadership
 from services.ingestion.refusal_log import RefusalLog
@@ -74,15 +76,17 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
     keys = Keys(store, settings.secret_pepper)
     refusal_log = RefusalLog(store, clock)
     reports = RefusalReports(publisher)
+    uses = KeyUses(publisher)
     leadership = Leadership(settings.data / "ingestion.lock")
     duties: tuple[Duty, ...] = (
         RefreshKeys(keys),
         FlushRefusals(refusal_log),
         ReportRefusals(reports),
+        TellKeyUses(uses),
         FollowConfigurations(leadership, broker, publisher, topology, store),
         ReplayLost(leadership, broker, publisher, topology, settings.partitions),
     )
-    gate = Gate(keys, Intake(publisher, refusal_log, reports, settings.partitions), reports, clock)
+    gate = Gate(keys, Intake(publisher, refusal_log, reports, settings.partitions), reports, uses, clock)
     app = _create_app(settings, gate, broker, publisher)
     return Ingestion(app, store, keys, broker, publisher, leadership, duties, tuple(Loop(duty) for duty in duties))
 

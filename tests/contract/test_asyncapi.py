@@ -20,6 +20,7 @@ from contracts.topology import (
     DEAD_LETTERS,
     JOURNEYS,
     JOURNEYS_UNROUTED,
+    KEY_USES,
     LOST,
     PARTITIONS,
     REFUSALS,
@@ -31,7 +32,7 @@ from contracts.topology import (
     moments_topology,
     partition_key,
 )
-from contracts.wire import SIGNAL_REFUSED
+from contracts.wire import KEY_USED, SIGNAL_REFUSED
 from services.cli.documents import SCHEMAS
 from services.cli.options import ROOT
 from shared.broker.routing import Routes
@@ -134,7 +135,7 @@ def test_every_published_routing_key_has_a_channel_on_the_right_exchange() -> No
     expected |= {f"moment.{template.type}": JOURNEYS for template in templates}
     expected |= {f"moment.{template.type}.recovered": JOURNEYS for template in templates if template.completes}
     expected |= dict.fromkeys((STATE_MOMENT, STATE_CONFIGURATION, SNAPSHOT_REQUEST), CONFIGURATION)
-    expected[SIGNAL_REFUSED] = REFUSALS
+    expected |= {SIGNAL_REFUSED: REFUSALS, KEY_USED: KEY_USES}
 
     found = {
         channel["address"]: channel["bindings"]["amqp"]["exchange"]["name"]

@@ -23,9 +23,10 @@ from contracts.events import (
     recovered_id_of,
 )
 from contracts.moments import MomentState
-from contracts.signals import Item, SignalEvent, decode_signal
+from contracts.signals import Item, SignalEvent, decode_signal, make_signal, sending_key
 from contracts.times import HOUR, from_rfc3339
 from contracts.wire import (
+    KeyUsed,
     Marker,
     SignalRefused,
     SnapshotRequest,
@@ -46,6 +47,9 @@ GOLDEN: dict[str, tuple[str, Any, str]] = {
     "state.moment.v1": ("state.moment", MomentState, "9eaedb8d6c1454c5"),
     "snapshot.request.v1": ("snapshot.request", SnapshotRequest, "77386075642ee85d"),
     "signal.refused.v1": ("signal.refused", SignalRefused, "62873d1cbceeaa24"),
+    "signal.v1.with-key": ("signal", SignalEvent, "85a502819207e92c"),
+    "signal.refused.v1.with-key": ("signal.refused", SignalRefused, "7c470dc61a4c8b0e"),
+    "key.used.v1": ("key.used", KeyUsed, "f3bc7aacd38df6a7"),
     "marker.v1": ("marker", Marker, "dd101c1c2cfb80e8"),
 }
 """File → the schema of today, the struct that reads it, the digest of its bytes."""
@@ -89,6 +93,16 @@ def test_a_signal_of_version_1_means_what_it_meant() -> None:
     assert [(item.product_id, item.quantity, item.price) for item in signal.data.items] == [("mug", 2, 12.5)]
     assert isinstance(signal.data.items[0], Item)
     assert signal.data.attributes == {"campaign": "autumn"}
+
+
+def test_the_key_of_a_signal_is_told_by_the_message_or_where_there_was_no_other_source_by_the_source() -> None:
+    with_key = decode_signal(golden("signal.v1.with-key"))
+    before = decode_signal(golden("signal.v1"))
+    by_key = make_signal(id="s", source="sk_93ac41", time=before.time, data=before.data)
+
+    assert (with_key.source, sending_key(with_key)) == ("shop-web", "pk_1b2f0c")
+    assert sending_key(before) is None
+    assert sending_key(by_key) == "sk_93ac41"
 
 
 def test_a_moment_of_version_1_can_still_be_recovered() -> None:

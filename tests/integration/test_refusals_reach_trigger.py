@@ -13,7 +13,7 @@ from contracts.configurations import KeyState
 from contracts.topology import REFUSALS, moments_topology
 from contracts.wire import SIGNAL_REFUSED, SignalRefused, decode_signal_refused, encode
 from services.ingestion import meters
-from services.ingestion.refusal_reports import MOST_WAITING, RefusalReports
+from services.ingestion.refusal_reports import MOST_WAITING, UNKNOWN_BURST, RefusalReports, Sender
 from services.ingestion.refusals import Refusal
 from services.ingestion.wiring import Ingestion
 from services.trigger.engine.application import ProfileId
@@ -37,6 +37,7 @@ from tests.support.ingestion import (
 )
 
 ADA = ProfileId("c1", "email", "ada@example.com")
+SHOP = Sender("c1", "pk_1")
 WEB = {"Origin": ORIGIN}
 REFUSAL = Refusal(422, "invalid", "the signal is not valid")
 
@@ -141,9 +142,8 @@ def test_the_signals_of_a_refused_request_are_told_of(
     assert b"secret" not in json.dumps(refused.reason).encode() or code == "wrong_secret"
 
 
-def test_nothing_is_told_of_accepted_signals_unknown_keys_and_broken_bodies(ingestion: Ingestion) -> None:
+def test_nothing_is_told_of_accepted_signals_and_broken_bodies(ingestion: Ingestion) -> None:
     send(ingestion, signal("fine"))
-    send(ingestion, signal("s1"), key="sk_unknown:secret")
     send(ingestion, b"{", key="sk_1:wrong")
     send(ingestion, signal("last", items=[]))
 
@@ -167,7 +167,7 @@ def test_whatever_was_sent_becomes_a_message_that_can_be_kept(rows: Rows, item: 
     publisher = Listening()
     reports = RefusalReports(publisher)
 
-    reports.add(REFUSAL, "c1", item, "", 7)
+    reports.add(REFUSAL, SHOP, item, "", 7)
     assert reports.flush() == 1
 
     refused = decode_signal_refused(publisher.messages[0].body)
@@ -176,14 +176,40 @@ def test_whatever_was_sent_becomes_a_message_that_can_be_kept(rows: Rows, item: 
     keep_refusals(rows, [refused])
 
 
+def test_of_an_unknown_key_little_is_told_and_not_whom_it_concerned(ingestion: Ingestion) -> None:
+    send(ingestion, signal("s1"), key="sk_unknown_key:secret")
+    send(ingestion, signal("s2"), key="tr\N{LATIN SMALL LETTER U WITH DIAERESIS}b")
+    send(ingestion, signal("s3"), key=None)
+
+    found = told(ingestion, 3)
+
+    assert [(each.code, each.key, each.configuration) for each in found] == [
+        ("unknown_key", "sk_unkno", ""),
+        ("unknown_key", "", ""),
+        ("missing_key", "", ""),
+    ]
+    assert {(each.id_type, each.profile) for each in found} == {("", "")}
+
+
+def test_a_flood_of_unknown_keys_is_cut_shorter_than_that_of_a_configuration() -> None:
+    publisher = Listening()
+    reports = RefusalReports(publisher, per_second=0.0)
+
+    for number in range(100):
+        reports.add(REFUSAL, Sender.of(None, "pk_x"), signal(f"s{number}"), "cart/add", 7)
+    reports.flush()
+
+    assert len(publisher.messages) == UNKNOWN_BURST
+
+
 def test_a_flood_of_one_configuration_is_cut_and_counted_and_silences_no_other() -> None:
     publisher = Listening()
     reports = RefusalReports(publisher, per_second=0.0, burst=5)
     before = meters.REPORTS_DROPPED.labels("rate")._value.get()
 
     for number in range(100):
-        reports.add(REFUSAL, "loud", signal(f"s{number}"), "cart/add", 7)
-    reports.add(REFUSAL, "quiet", signal("mine"), "cart/add", 7)
+        reports.add(REFUSAL, Sender("loud", "pk_1"), signal(f"s{number}"), "cart/add", 7)
+    reports.add(REFUSAL, Sender("quiet", "pk_2"), signal("mine"), "cart/add", 7)
     reports.flush()
 
     found = [decode_signal_refused(each.body).configuration for each in publisher.messages]
@@ -197,7 +223,7 @@ def test_while_the_broker_is_away_few_are_kept() -> None:
     reports = RefusalReports(publisher, per_second=1e9, burst=10**9)
 
     for number in range(MOST_WAITING + 100):
-        reports.add(REFUSAL, "c1", signal(f"s{number}"), "cart/add", 7)
+        reports.add(REFUSAL, SHOP, signal(f"s{number}"), "cart/add", 7)
     assert reports.flush() == 0
 
     publisher.ready = True
@@ -209,7 +235,7 @@ def test_what_is_to_be_sent_again_is_no_news() -> None:
     publisher = Listening()
     reports = RefusalReports(publisher)
 
-    reports.add(Refusal(503, "unavailable", "later"), "c1", signal(), "cart/add", 7)
+    reports.add(Refusal(503, "unavailable", "later"), SHOP, signal(), "cart/add", 7)
 
     assert reports.flush() == 0
 

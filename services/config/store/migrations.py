@@ -51,4 +51,6 @@ MIGRATIONS = (
     _migration(1, "configurations, keys, moments and audit", _TABLES),
     outbox_migration(2),
     _migration(3, "users, sessions, links, and who changed what last", _ACCESS),
+    # Of keys that stand already nobody noted whether they were used.
+    _migration(10, "uses of keys", ("ALTER TABLE keys ADD COLUMN uses_noted BOOLEAN NOT NULL DEFAULT FALSE",)),
 )

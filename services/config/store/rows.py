@@ -101,13 +101,14 @@ def key_row(key: Key, configuration_id: str) -> Row:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "last_used_at": key.last_used_at,
+        "uses_noted": key.uses_noted,
     }
 
 
 def key_of(row: Row) -> Key:
     """The key of a row."""
     fields = {name: value for name, value in row.items() if name != "configuration_id"}
-    return Key(**{**fields, "enabled": bool(row["enabled"])})
+    return Key(**{**fields, "enabled": bool(row["enabled"]), "uses_noted": bool(row["uses_noted"])})
 
 
 def moment_row(value: Moment) -> Row:
