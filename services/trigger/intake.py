@@ -17,6 +17,7 @@ from services.trigger.engine.membership import membership_of
 from services.trigger.recoveries import save_recoveries
 from services.trigger.registry import Registry
 from services.trigger.store.cache import Cache
+from services.trigger.store.received import count_received
 from services.trigger.store.records import save_effects
 from services.trigger.store.rollups import SIGNALS
 from services.trigger.store.rows import Rows
@@ -82,6 +83,7 @@ def apply_batch(
         apply_signal(shelf, arrival.entry, arrival.profile, arrival.membership, registry.book, effects)
         shelf.note_level(arrival)
     _count_signals(new, registry, effects)
+    count_received(rows, (arrival.signal for arrival in new), arrivals[0].partition)
     shelf.save()
     save_effects(rows, effects, shelf.stored, arrivals[0].partition, now)
     if effects.recoveries:

@@ -10,13 +10,14 @@ from prometheus_client import REGISTRY
 
 from contracts.templates import templates, use_templates
 from contracts.times import SECOND
-from services.trigger.api import analytics_views, backtest_views, explanation_views
+from services.trigger.api import analytics_views, backtest_views, explanation_views, recent_views
 from services.trigger.api.analytics import Analytics
 from services.trigger.api.audience_readings import AudienceReadings
 from services.trigger.api.audiences import AUDIENCES, audiences
 from services.trigger.api.backtests import Backtests
 from services.trigger.api.explanations import Explanations
 from services.trigger.api.readings import Readings
+from services.trigger.api.recent import RecentSignals
 from services.trigger.api.streams import Streams
 from services.trigger.api.views import EXTENSION, blueprint
 from services.trigger.backtesting.runner import Runner
@@ -61,6 +62,7 @@ class Trigger:
                 blueprint,
                 analytics_views.blueprint,
                 explanation_views.blueprint,
+                recent_views.blueprint,
                 audiences,
                 backtest_views.blueprint,
                 webhooks,
@@ -71,6 +73,7 @@ class Trigger:
         self.app.extensions[AUDIENCES] = AudienceReadings(self._rows)
         terms = Terms(templates(), settings.expiry, settings.attribution)
         self.app.extensions[explanation_views.EXTENSION] = Explanations(self._rows, terms)
+        self.app.extensions[recent_views.EXTENSION] = RecentSignals(self._rows, terms, clock)
         analytics = Analytics(self._rows, templates(), clock, settings.minutes_kept)
         self.streams = Streams(analytics, clock, settings.streams)
         self.app.extensions[analytics_views.EXTENSION] = analytics

@@ -6,6 +6,7 @@ from services.trigger.housekeeping.keeper import Keeper
 from services.trigger.housekeeping.outbox import forget_messages
 from services.trigger.housekeeping.outcomes import forget_contradictions, forget_raises, forget_recoveries
 from services.trigger.housekeeping.processes import forget_processes, forget_profiles, forget_signals
+from services.trigger.housekeeping.received import forget_received_kinds
 from services.trigger.housekeeping.refusals import forget_refused
 from services.trigger.housekeeping.rollups import forget_outcomes, forget_rollups
 from services.trigger.housekeeping.webhooks import forget_deliveries
@@ -21,6 +22,7 @@ DUTIES = (
     Duty("course", forget_course_of_moments),
     Duty("messages", forget_messages),
     Duty("refusals", forget_refused),
+    Duty("received", forget_received_kinds),
     Duty("webhooks", forget_deliveries),
     Duty("rollups", forget_rollups),
     Duty("outcomes", forget_outcomes),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.trigger.store.backtest_tables import BACKTEST_MIGRATION
 from services.trigger.store.forgetting import HOUSEKEEPING_MIGRATION
 from services.trigger.store.profiles import PROFILES_MIGRATION, PROFILES_SINCE_MIGRATION
+from services.trigger.store.received import RECEIVED_MIGRATION
 from services.trigger.store.refused import REFUSED_MIGRATION
 from services.trigger.store.rollups import ROLLUPS
 from services.trigger.webhooks.tables import webhooks_migration
@@ -133,4 +134,5 @@ MIGRATIONS = (
     webhooks_migration(6),
     ROLLUPS,
     PROFILES_SINCE_MIGRATION,
+    RECEIVED_MIGRATION,
 )
