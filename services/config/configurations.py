@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +41,11 @@ class Configurations:
         with self._store.reading():
             found, total = self._store.configurations_page(listing)
         return Page(items=tuple(found), page=listing.page, page_size=listing.page_size, total=total)
+
+    def names(self) -> dict[str, str]:
+        """Id → name of all configurations, by name."""
+        with self._store.reading():
+            return self._store.configuration_names()
 
     def get(self, configuration_id: str) -> AudienceConfiguration:
         """One configuration; raises NotFound."""
@@ -126,18 +130,6 @@ class Configurations:
             if overlap_seconds and old.enabled:
                 kept = (*kept, replace(old, expires_at=now + overlap_seconds * _SECOND))
             return self._write("regenerate key", former, replace(former, keys=(*kept, made)))
-
-    def note_key_uses(self, uses: Mapping[str, int]) -> int:
-        """Note when keys were last used (µs); keys that are no more are passed over. Returns how many were noted.
-
-        No change of a configuration: its version stays, nothing is published, the audit log does not hold it. Each in
-        a transaction of its own, so that it waits for no editor while another waits for it.
-        """
-        noted = 0
-        for key, at in uses.items():
-            with self._store.transaction():
-                noted += self._store.note_key_use(key, at)
-        return noted
 
     def drop_ended_keys(self) -> int:
         """Remove the keys whose overlap is over; returns of how many configurations."""

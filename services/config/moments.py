@@ -37,6 +37,23 @@ class Moments:
             found, total = self._store.moments_page(listing, filters)
         return Page(items=tuple(found), page=listing.page, page_size=listing.page_size, total=total)
 
+    def page_by(self, numbers: Mapping[str, int], listing: Listing, filters: dict[str, str]) -> Page[Moment]:
+        """A page of the list by a number that others know of each moment; one without a number counts 0.
+
+        The greatest first where the listing sorts by `-…`; ties as in the list, the newest update first.
+        """
+        sign = -1 if listing.sort.startswith("-") else 1
+        with self._store.reading():
+            ids = self._store.moment_ids(listing, filters)
+            ids.sort(key=lambda each: sign * numbers.get(each, 0))
+            found = self._store.moments_called(ids[listing.offset : listing.offset + listing.page_size])
+        return Page(items=tuple(found), page=listing.page, page_size=listing.page_size, total=len(ids))
+
+    def called(self, moment_ids: Sequence[str]) -> tuple[Moment, ...]:
+        """The moments of these ids, those that are still there."""
+        with self._store.reading():
+            return tuple(self._store.moments_called(moment_ids))
+
     def get(self, moment_id: str) -> Moment:
         """One moment; raises NotFound."""
         with self._store.reading():

@@ -117,10 +117,13 @@ class TriggerClient:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         self._away_until = 0.0
 
-    def get(self, path: str, query: Query | None = None) -> dict[str, Any]:
-        """The document at a path with its query; raises TriggerAway, NotFound, TriggerRefused."""
+    def get(self, path: str, query: Query | None = None, *, within: float | None = None) -> dict[str, Any]:
+        """The document at a path with its query; raises TriggerAway, NotFound, TriggerRefused.
+
+        `within`: seconds, for a page that would rather come without it than late.
+        """
         self._unless_away()
-        return self._asked("GET", self._target(path, query), None)
+        return self._asked("GET", self._target(path, query), None, within)
 
     def post(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a document; raises TriggerAway, NotFound, TriggerRefused. An empty answer is {}."""
@@ -149,13 +152,17 @@ class TriggerClient:
         except _FAULTS as error:
             raise self._away(f"{_UNREACHABLE} {_NOTHING_CHANGED}", error) from error
 
-    def _asked(self, method: str, target: str, document: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _asked(
+        self, method: str, target: str, document: Mapping[str, Any] | None, within: float | None = None
+    ) -> dict[str, Any]:
         try:
-            return self._answered(method, target, document, self._patience)
+            return self._answered(method, target, document, self._patience if within is None else within)
         except urllib.error.HTTPError as error:
             with error:
                 raise self._refusal(error.code, error.read(_MOST_BYTES), error) from error
         except _FAULTS as error:
+            if within is not None and _is_timeout(error):  # others may have more time
+                raise self._away("It did not answer in time.", error) from error
             raise self._unreachable(error) from error
 
     def _answered(
@@ -222,6 +229,10 @@ class TriggerClient:
     def _away(self, detail: str, error: Exception | None) -> TriggerAway:
         _log.warning("triggering.failed", url=self._url, error=type(error).__name__, detail=str(error)[:200])
         return TriggerAway(detail, retry_after=5)
+
+
+def _is_timeout(error: Exception) -> bool:
+    return isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError)
 
 
 def _fault(document: Mapping[str, str]) -> Fault:

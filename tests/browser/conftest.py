@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.browser.furnishing import Furnished, furnish
 from tests.browser.house import House, running_house
 from tests.browser.watching import Watch
 from tests.conftest import require
@@ -59,6 +62,12 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield running
 
 
+@pytest.fixture(scope="package")
+def furnished(house: House) -> Furnished:
+    """The installation filled as after some days of use; tests that change something make their own."""
+    return furnish(house)
+
+
 @pytest.fixture
 def needs_axe(request: pytest.FixtureRequest) -> None:
     """For tests that judge accessibility."""
@@ -74,16 +83,16 @@ def watch() -> Iterator[Watch]:
     assert not faults, "\n".join(faults)
 
 
-type_of_open = Callable[..., BrowserContext]
-
-
 @pytest.fixture
-def new_context(browser: Browser, house: House, watch: Watch) -> Iterator[type_of_open]:
+def new_context(browser: Browser, house: House, watch: Watch) -> Iterator[Callable[..., BrowserContext]]:
     """Makes contexts, each a browser that has seen nothing: `new_context(PHONE, script=False)`."""
     made: list[BrowserContext] = []
 
-    def make(look: Look = DESKTOP, *, script: bool = True, motion: str = "reduce") -> BrowserContext:
+    def make(
+        look: Look = DESKTOP, *, script: bool = True, motion: str = "reduce", session: Any = None
+    ) -> BrowserContext:
         context = browser.new_context(
+            storage_state=session,
             base_url=house.url,
             viewport={"width": look.width, "height": look.height},
             color_scheme=look.scheme,
@@ -93,6 +102,8 @@ def new_context(browser: Browser, house: House, watch: Watch) -> Iterator[type_o
             timezone_id="Europe/Berlin",
         )
         context.set_default_timeout(15_000)
+        if not script:
+            watch.forgive(r"\.js: csp$")  # how the driver tells that no script is loaded
         watch.over(context)
         made.append(context)
         return context
@@ -103,6 +114,51 @@ def new_context(browser: Browser, house: House, watch: Watch) -> Iterator[type_o
 
 
 @pytest.fixture
-def page(new_context: type_of_open) -> Page:
+def page(new_context: Callable[..., BrowserContext]) -> Page:
     """A page on a desktop that nobody signed in at."""
     return new_context().new_page()
+
+
+@pytest.fixture(scope="package")
+def session_of(browser: Browser, house: House) -> Callable[[str], Any]:
+    """The session of the one person of a role who takes part in all tests: nobody signs them out."""
+
+    @cache
+    def enter(role: str) -> Any:
+        context = browser.new_context(base_url=house.url)
+        try:
+            page = context.new_page()
+            house.come_in(page, house.invite(role))
+            return context.storage_state()
+        finally:
+            context.close()
+
+    return enter
+
+
+@pytest.fixture
+def open_as(new_context: Callable[..., BrowserContext], session_of: Callable[[str], Any]) -> Callable[..., Page]:
+    """Opens a page in a fresh browser that a person of a role is signed in at: `open_as("viewer", PHONE)`."""
+
+    def open_page(role: str, look: Look = DESKTOP, **options: Any) -> Page:
+        return new_context(look, session=session_of(role), **options).new_page()
+
+    return open_page
+
+
+@pytest.fixture
+def editor(open_as: Callable[..., Page]) -> Page:
+    """A page of somebody who may change moments, on a desktop."""
+    return open_as("editor")
+
+
+@pytest.fixture
+def admin(open_as: Callable[..., Page]) -> Page:
+    """A page of an administrator, on a desktop."""
+    return open_as("admin")
+
+
+@pytest.fixture
+def viewer(open_as: Callable[..., Page]) -> Page:
+    """A page of somebody who may look, on a desktop."""
+    return open_as("viewer")

@@ -8,10 +8,13 @@ import signal
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page
 
 from services.cli.rest import Answer, Client
 from tests.acceptance.program import Up, free_port_base
@@ -21,7 +24,15 @@ PATIENCE = 60.0
 """Seconds that something observable may take on a machine with much else to do."""
 CONFIGURATIONS = "/api/v1/audience-configurations"
 MOMENTS = "/api/v1/moments"
+USERS = "/api/v1/users"
+PASSWORD = "four words in a row"
 SITE = "shop.example.com"
+
+_SETTINGS = {
+    "MOMENTS_INGESTION_WORKERS": "1",
+    "MOMENTS_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+    "MOMENTS_WEBHOOK_PLAIN_HTTP": "yes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,7 @@ class House:
 
     up: Up
     _made: int = 0
+    _emails: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -50,6 +62,25 @@ class House:
         answer = self.up.client(service).call(method, path, document)
         assert answer.status < 400, f"{method} {path}: {answer.status} {answer.document}"
         return answer
+
+    def invite(self, role: str, name: str = "") -> str:
+        """Invite somebody; the path of their link."""
+        self._made += 1
+        name = name or f"{role.capitalize()} {self._made}"
+        self._emails[name] = f"{role}-{self._made}@example.com"
+        wanted = {"name": name, "email": self._emails[name], "role": role}
+        return urlsplit(str(self.call("POST", USERS, wanted).document["url"])).path
+
+    def email_of(self, name: str) -> str:
+        """The address that somebody was invited by."""
+        return self._emails[name]
+
+    def come_in(self, page: Page, link: str) -> None:
+        """Take up a link in a browser, as the person who got it."""
+        page.goto(link)
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_role("button", name="Come in").click()
+        page.wait_for_url(lambda url: "/welcome/" not in url and "/sign-in" not in url)
 
     def make_shop(self, name: str = "", domains: Sequence[str] = (SITE,), audience: str = "Customers") -> Shop:
         """A new audience configuration."""
@@ -135,7 +166,7 @@ class House:
 @contextmanager
 def running_house(data: Path) -> Iterator[House]:
     """Start everything on a data folder of its own, on free ports."""
-    up = Up(data, free_port_base(), changes={"MOMENTS_INGESTION_WORKERS": "1"})
+    up = Up(data, free_port_base(), changes=_SETTINGS)
     try:
         up.start(PATIENCE)
         yield House(up)

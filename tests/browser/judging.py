@@ -49,6 +49,14 @@ def assert_accessible(page: Page) -> None:
     assert not faults, f"{page.url}\n" + "\n".join(faults)
 
 
+def assert_outlined(page: Page) -> None:
+    """A title, a language, one first heading, one main landmark."""
+    assert page.title()
+    assert page.locator("html[lang]").count() == 1
+    assert page.get_by_role("heading", level=1).count() == 1, f"{page.url} has not exactly one h1"
+    assert page.get_by_role("main").count() == 1
+
+
 def assert_fits(page: Page) -> None:
     """Nothing makes the page scroll sideways."""
     wide: list[str] = page.evaluate(

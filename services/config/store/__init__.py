@@ -11,8 +11,8 @@ import msgspec
 import peewee
 
 from contracts.configurations import KEY_PREFIXES
-from contracts.moments import SettingsVersion
-from services.config.resources import AudienceConfiguration, AuditEntry, Deletion, Key, Listing, Moment
+from contracts.moments import SettingsVersion, Status
+from services.config.resources import AudienceConfiguration, AuditEntry, Deletion, Key, Listing, Moment, folded
 from services.config.store.access import AccessStore
 from services.config.store.migrations import MIGRATIONS
 from services.config.store.rows import (
@@ -38,13 +38,13 @@ _CONFIGURATION_COLUMNS = (
 )
 _KEY_COLUMNS = (
     *("id", "configuration_id", "type", "enabled", "secret_hash", "created_at", "expires_at", "last_used_at"),
-    "uses_noted",
 )
 _MOMENT_COLUMNS = (
     *("id", "type", "name", "name_key", "search_key", "description", "configuration_id", "settings", "status"),
     *("version", "has_run", "running_since", "stopped_at", "created_at", "updated_at"),
     "updated_by",
 )
+_STANDING: tuple[Status, ...] = ("running", "stopped", "draft", "archived")
 _AUDIT_COLUMNS = ("id", "at", "actor", "action", "kind", "resource_id", "before", "after")
 
 
@@ -122,6 +122,12 @@ class ConfigStore:
         """All configurations."""
         return self._with_keys(self._configurations.find())
 
+    def configuration_names(self) -> dict[str, str]:
+        """Id → name of all configurations, by name."""
+        table = self._configurations.table
+        query = table.select(table.id, table.name).order_by(table.name_key, table.id)
+        return {row["id"]: row["name"] for row in query.dicts().execute()}
+
     def configurations_page(self, listing: Listing) -> tuple[list[AudienceConfiguration], int]:
         """A page of the configurations, and how many there are."""
         rows = self._configurations
@@ -141,7 +147,8 @@ class ConfigStore:
         changed = table.update(**row).where(table.id == value.id, table.version == former).execute()
         if not changed:
             return False
-        self._write_keys(value)
+        self._keys.table.delete().where(self._keys.table.configuration_id == value.id).execute()
+        self._add_keys(value)
         return True
 
     def remove_configuration(self, value: AudienceConfiguration, now: int) -> bool:
@@ -154,12 +161,6 @@ class ConfigStore:
         """The ids of configurations with a key whose overlap is over."""
         table = self._keys.table
         return sorted({row["configuration_id"] for row in self._keys.find(table.expires_at <= now)})
-
-    def note_key_use(self, key_id: str, at: int) -> bool:
-        """Note when a key was last used, unless a later use is known; the configuration's version stays."""
-        table = self._keys.table
-        later = (table.id == key_id) & (table.last_used_at.is_null() | (table.last_used_at < at))
-        return bool(table.update(last_used_at=at).where(later).execute())
 
     def _with_keys(self, rows: list[dict[str, Any]]) -> list[AudienceConfiguration]:
         table = self._keys.table
@@ -174,16 +175,6 @@ class ConfigStore:
     def _add_keys(self, value: AudienceConfiguration) -> None:
         for key in value.keys:
             self._keys.table.insert(**key_row(key, value.id)).execute()
-
-    def _write_keys(self, value: AudienceConfiguration) -> None:
-        """Of a key that stands only what an editor changes: its last use may have been noted since it was read."""
-        table = self._keys.table
-        ids = [key.id for key in value.keys]
-        table.delete().where(table.configuration_id == value.id, table.id.not_in(ids)).execute()
-        for key in value.keys:
-            changed = table.update(enabled=key.enabled, expires_at=key.expires_at).where(table.id == key.id).execute()
-            if not changed:
-                table.insert(**key_row(key, value.id)).execute()
 
     # Moments.
 
@@ -202,12 +193,53 @@ class ConfigStore:
         return [moment_of(row) for row in self._moments.find(condition, lock=lock)]
 
     def moments_page(self, listing: Listing, filters: dict[str, str]) -> tuple[list[Moment], int]:
-        """A page of the moments whose columns equal the filters, and how many there are."""
-        rows = self._moments
-        conditions = rows.containing(rows.table.search_key, listing.words)
-        conditions += [getattr(rows.table, column) == value for column, value in filters.items()]
-        found, total = rows.page(conditions, ordered(rows.table, listing.sort), listing)
+        """A page of the moments whose columns equal the filters, and how many there are.
+
+        Beside columns they are sorted by `configuration`, its name, and `standing`: running, stopped, draft, archived.
+        """
+        found, total = self._moments.page(self._meeting(listing, filters), self._order(listing.sort), listing)
         return [moment_of(row) for row in found], total
+
+    def moment_ids(self, listing: Listing, filters: dict[str, str]) -> list[str]:
+        """The ids of all moments that `moments_page` would find, the newest update first."""
+        table = self._moments.table
+        conditions = self._meeting(listing, filters)
+        query = table.select(table.id)
+        query = query.where(*conditions) if conditions else query
+        return [row["id"] for row in query.order_by(*ordered(table, "-updated_at")).dicts().execute()]
+
+    def moments_called(self, moment_ids: Iterable[str]) -> list[Moment]:
+        """The moments of these ids, those that are still there, in this order; for one page of them."""
+        ids = list(moment_ids)
+        rows = {row["id"]: row for row in self._moments.find(self._moments.table.id.in_(ids))}
+        return [moment_of(rows[each]) for each in ids if each in rows]
+
+    def names_beginning(self, text: str) -> set[str]:
+        """The names of moments that begin with a text, as names are compared."""
+        table, key = self._moments.table, folded(text)
+        found = table.select(table.name_key).where(peewee.fn.substr(table.name_key, 1, len(key)) == key)
+        return {row["name_key"] for row in found.dicts().execute()}
+
+    def is_deleted(self, resource_id: str) -> bool:
+        """Whether there was a resource of this id once."""
+        return bool(self._deletions.find(self._deletions.table.id == resource_id))
+
+    def _meeting(self, listing: Listing, filters: dict[str, str]) -> list[Any]:
+        table = self._moments.table
+        conditions = self._moments.containing(table.search_key, listing.words)
+        return conditions + [getattr(table, column) == value for column, value in filters.items()]
+
+    def _order(self, sort: str) -> list[Any]:
+        table, column = self._moments.table, sort.removeprefix("-")
+        if column == "configuration":
+            named = self._configurations.table
+            name = named.select(named.name_key).where(named.id == table.configuration_id)
+            by: Any = peewee.fn.coalesce(name, "")
+        elif column == "standing":
+            by = peewee.Case(table.status, [(status, place) for place, status in enumerate(_STANDING)], len(_STANDING))
+        else:
+            return ordered(table, sort)
+        return [by.desc() if sort.startswith("-") else by.asc(), *ordered(table, "-updated_at")]
 
     def add_moment(self, value: Moment) -> None:
         """Write a new moment; its settings are in force from its creation."""

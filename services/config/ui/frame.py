@@ -12,7 +12,9 @@ from services.config.access import signed_in
 from services.config.access.csrf import csrf_field, csrf_token
 from services.config.program import program
 from services.config.ui import words
+from services.config.ui.actors import actor_name
 from services.config.ui.assets import asset, scripts
+from services.config.ui.charts import sparkline
 from services.config.ui.icons import icon
 from services.config.ui.texts import known, t
 from shared.pages import wants_fragment
@@ -62,6 +64,7 @@ def set_up_frame(app: Flask) -> None:
     app.jinja_env.globals.update(
         t=t,
         icon=icon,
+        sparkline=sparkline,
         asset=asset,
         csrf_field=csrf_field,
         csrf=csrf_token,
@@ -69,6 +72,7 @@ def set_up_frame(app: Flask) -> None:
         share=words.share,
     )
     app.jinja_env.filters.update(
+        actor=actor_name,
         number=words.number,
         money=words.money,
         duration=words.duration,

@@ -1,16 +1,26 @@
-"""The overview of all moments."""
+"""The overview of all moments, alone or with a panel beside it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
+from contracts.moments import DELETABLE, TRANSITIONS
+from contracts.templates import templates
 from services.config.access import needs
 from services.config.program import program
-from services.config.resources import Listing
+from services.config.resources import Moment, Page
+from services.config.ui.asked import PAGE_SIZE, Asked, asked_of
+from services.config.ui.figures import Figures, read_figures
 from services.config.ui.frame import page
+from services.config.ui.texts import t
 
 blueprint = Blueprint("moment_pages", __name__, template_folder="../templates")
+
+_WITHIN = 0.4
+"""Seconds that the page waits for the numbers; a script asks again for those that did not come."""
 
 
 @blueprint.get("/")
@@ -24,5 +34,70 @@ def home() -> Response:
 @needs("viewer")
 def overview() -> tuple[str, int]:
     """The list of moments."""
-    listing = Listing(search=request.args.get("search", ""))
-    return page("pages/overview.html", found=program().moments.page(listing, {}), listing=listing)
+    return page("pages/overview.html", **list_context())
+
+
+@blueprint.get("/moments/figures")
+@needs("viewer")
+def figures() -> tuple[str, int]:
+    """The numbers of the moments that are shown, to be put into their rows."""
+    shown = program().moments.called(request.args.getlist("id")[:PAGE_SIZE])
+    return page("parts/figures.html", figures=read_figures(program().trigger), moments=shown)
+
+
+def list_context(asked: Asked | None = None) -> dict[str, Any]:
+    """What `pages/overview.html` shows, and any page that extends it by a `panel`: the list that the address asks for.
+
+    The address of such a page carries the list's own query, as `asked.url(path)` makes it.
+    """
+    asked = asked or asked_of(request.args)
+    numbers = read_figures(program().trigger, _WITHIN)
+    asked, found = _found(asked, numbers)
+    configurations = program().configurations.names()
+    return {
+        "asked": asked,
+        "found": found,
+        "figures": numbers,
+        "configurations": configurations,
+        "templates": templates(),
+        "chips": chips_of(asked, configurations),
+        "without": [] if found.items else _without(asked),
+        "transitions": TRANSITIONS,
+        "deletable": DELETABLE,
+    }
+
+
+def _found(asked: Asked, numbers: Figures) -> tuple[Asked, Page[Moment]]:
+    """A page of the list, the last one when there are not so many."""
+    found = _page(asked, numbers)
+    last = max(1, -(-found.total // PAGE_SIZE))
+    if asked.page <= last:
+        return asked, found
+    asked = asked.but(page=last)
+    return asked, _page(asked, numbers)
+
+
+def _page(asked: Asked, numbers: Figures) -> Page[Moment]:
+    if not asked.by_number:
+        return program().moments.page(asked.listing, asked.filters)
+    kind = asked.sort.removeprefix("-")
+    known = {moment: getattr(figure, kind) for moment, figure in (numbers.by_moment or {}).items()}
+    return program().moments.page_by(known, asked.listing, asked.filters)
+
+
+def chips_of(asked: Asked, configurations: dict[str, str]) -> list[tuple[str, str]]:
+    """The filters that are on: what each is called, and the address without it."""
+    named = {
+        "search": asked.search,
+        "status": t(f"frame.status.{asked.status}") if asked.status else "",
+        "type": templates()[asked.type].title if asked.type in templates() else asked.type,
+        "configuration": configurations.get(asked.configuration, asked.configuration),
+    }
+    return [(t(f"overview.chip.{name}", value=named[name]), asked.without(name).url()) for name in asked.filtered]
+
+
+def _without(asked: Asked) -> list[tuple[str, str, int]]:
+    """When nothing is found: for each filter what would be found without it, and the address."""
+    tries = [(name, asked.without(name)) for name in asked.filtered]
+    counted = [(name, each.url(), program().moments.page(each.listing, each.filters).total) for name, each in tries]
+    return [(name, url, count) for name, url, count in counted if count]
