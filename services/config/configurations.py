@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -130,6 +131,18 @@ class Configurations:
             if overlap_seconds and old.enabled:
                 kept = (*kept, replace(old, expires_at=now + overlap_seconds * _SECOND))
             return self._write("regenerate key", former, replace(former, keys=(*kept, made)))
+
+    def note_key_uses(self, uses: Mapping[str, int]) -> int:
+        """Note when keys were last used (µs); keys that are no more are passed over. Returns how many were noted.
+
+        No change of a configuration: its version stays, nothing is published, the audit log does not hold it. Each in
+        a transaction of its own, so that it waits for no editor while another waits for it.
+        """
+        noted = 0
+        for key, at in uses.items():
+            with self._store.transaction():
+                noted += self._store.note_key_use(key, at)
+        return noted
 
     def drop_ended_keys(self) -> int:
         """Remove the keys whose overlap is over; returns of how many configurations."""

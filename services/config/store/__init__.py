@@ -38,6 +38,7 @@ _CONFIGURATION_COLUMNS = (
 )
 _KEY_COLUMNS = (
     *("id", "configuration_id", "type", "enabled", "secret_hash", "created_at", "expires_at", "last_used_at"),
+    "uses_noted",
 )
 _MOMENT_COLUMNS = (
     *("id", "type", "name", "name_key", "search_key", "description", "configuration_id", "settings", "status"),
@@ -147,8 +148,7 @@ class ConfigStore:
         changed = table.update(**row).where(table.id == value.id, table.version == former).execute()
         if not changed:
             return False
-        self._keys.table.delete().where(self._keys.table.configuration_id == value.id).execute()
-        self._add_keys(value)
+        self._write_keys(value)
         return True
 
     def remove_configuration(self, value: AudienceConfiguration, now: int) -> bool:
@@ -161,6 +161,12 @@ class ConfigStore:
         """The ids of configurations with a key whose overlap is over."""
         table = self._keys.table
         return sorted({row["configuration_id"] for row in self._keys.find(table.expires_at <= now)})
+
+    def note_key_use(self, key_id: str, at: int) -> bool:
+        """Note when a key was last used, unless a later use is known; the configuration's version stays."""
+        table = self._keys.table
+        later = (table.id == key_id) & (table.last_used_at.is_null() | (table.last_used_at < at))
+        return bool(table.update(last_used_at=at).where(later).execute())
 
     def _with_keys(self, rows: list[dict[str, Any]]) -> list[AudienceConfiguration]:
         table = self._keys.table
@@ -175,6 +181,16 @@ class ConfigStore:
     def _add_keys(self, value: AudienceConfiguration) -> None:
         for key in value.keys:
             self._keys.table.insert(**key_row(key, value.id)).execute()
+
+    def _write_keys(self, value: AudienceConfiguration) -> None:
+        """Of a key that stands only what an editor changes: its last use may have been noted since it was read."""
+        table = self._keys.table
+        ids = [key.id for key in value.keys]
+        table.delete().where(table.configuration_id == value.id, table.id.not_in(ids)).execute()
+        for key in value.keys:
+            changed = table.update(enabled=key.enabled, expires_at=key.expires_at).where(table.id == key.id).execute()
+            if not changed:
+                table.insert(**key_row(key, value.id)).execute()
 
     # Moments.
 
