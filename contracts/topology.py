@@ -25,6 +25,7 @@ WEBHOOKS = "moments.webhooks"
 
 STATE_MOMENT = "state.moment"
 STATE_CONFIGURATION = "state.configuration"
+STATE_TOKEN = "state.token"  # noqa: S105 - a routing key
 SNAPSHOT_REQUEST = "snapshot.request"
 
 

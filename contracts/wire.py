@@ -6,6 +6,7 @@ import msgspec
 
 from contracts.configurations import ConfigurationState
 from contracts.moments import MomentState
+from contracts.tokens import TokenState
 
 
 class SnapshotRequest(msgspec.Struct, frozen=True, rename="camel"):
@@ -70,6 +71,7 @@ KEY_USED = "key.used"
 _encoder = msgspec.json.Encoder()
 _moment = msgspec.json.Decoder(MomentState)
 _configuration = msgspec.json.Decoder(ConfigurationState)
+_token = msgspec.json.Decoder(TokenState)
 _marker = msgspec.json.Decoder(Marker)
 _refused = msgspec.json.Decoder(SignalRefused)
 _used = msgspec.json.Decoder(KeyUsed)
@@ -92,6 +94,14 @@ def decode_configuration_state(body: bytes) -> ConfigurationState:
     """A configuration's state; raises UnreadableMessage."""
     try:
         return _configuration.decode(body)
+    except msgspec.DecodeError as error:
+        raise UnreadableMessage(str(error)) from error
+
+
+def decode_token_state(body: bytes) -> TokenState:
+    """A token's state; raises UnreadableMessage."""
+    try:
+        return _token.decode(body)
     except msgspec.DecodeError as error:
         raise UnreadableMessage(str(error)) from error
 

@@ -29,6 +29,7 @@ from contracts.signals import (
 )
 from contracts.templates import Template, validate_settings
 from contracts.times import MINUTE, SECOND, from_rfc3339, parse_duration, to_datetime
+from contracts.tokens import TokenState
 from contracts.wire import KeyUsed, Marker, SignalRefused, SnapshotRequest
 
 TIME = from_rfc3339("2026-11-23T10:15:30.123Z")
@@ -175,6 +176,20 @@ def profile_message(template: Template) -> bytes:
 def configuration_message() -> bytes:
     """The state of a configuration."""
     return msgspec.json.encode(STATE)
+
+
+def token_message() -> bytes:
+    """The state of a token that may change things until a day."""
+    return msgspec.json.encode(
+        TokenState(
+            id="0b7c1f0e-52a4-4f4e-9a50-0d6f3c3f2b11",
+            version=1,
+            name="Deployment",
+            hash="c4" * 32,
+            scope="edit",
+            expires_at=TIME + 60 * MINUTE,
+        )
+    )
 
 
 def moment_state_message(template: Template) -> bytes:

@@ -31,6 +31,7 @@ from contracts.events import (
 from contracts.moments import MomentState
 from contracts.signals import CATALOGUE, KINDS, SignalData, SignalEvent
 from contracts.templates import Template, product_templates
+from contracts.tokens import TokenState
 from contracts.topology import (
     CONFIGURATION,
     JOURNEYS,
@@ -40,6 +41,7 @@ from contracts.topology import (
     SNAPSHOT_REQUEST,
     STATE_CONFIGURATION,
     STATE_MOMENT,
+    STATE_TOKEN,
 )
 from contracts.wire import (
     KEY_USED,
@@ -226,6 +228,16 @@ def _states(template: Template) -> Iterator[Described]:
             ConfigurationState,
             words.CONFIGURATION_STATE,
             examples.configuration_message(),
+            _JSON,
+        ),
+        (
+            STATE_TOKEN,
+            "State of an API token",
+            "The full state of a token after it was made or revoked, or on request.",
+            CONFIGURATION,
+            TokenState,
+            words.TOKEN_STATE,
+            examples.token_message(),
             _JSON,
         ),
         (

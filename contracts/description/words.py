@@ -286,6 +286,15 @@ CONFIGURATION_STATE: dict[str, Fragment] = {
     "keys": {"description": "All its keys, also those that are not enabled."},
     "deleted": {"description": "It was deleted; nothing else is told then."},
 }
+TOKEN_STATE: dict[str, Fragment] = {
+    "id": text("Its id.", format="uuid"),
+    "version": count("Rises with every change: keep the greatest.", 1),
+    "name": text("Its name for people."),
+    "hash": text("Hex HMAC-SHA256 of the token, keyed with the installation's pepper."),
+    "scope": {"description": "What it may do: look, change, or administer too."},
+    "expiresAt": micros("From then on it is refused; absent for a token without end."),
+    "deleted": {"description": "It was revoked."},
+}
 SETTINGS_VERSION: dict[str, Fragment] = {
     "version": count("The moment's version that brought them.", 1),
     "since": micros("In force from here until the next version."),

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from services.config.access import actor
-from services.config.access.resources import User
-from services.config.access.schemas import UserSchema
+from services.config.access.resources import Token, User
+from services.config.access.schemas import TokenSchema, UserSchema
 from services.config.resources import AudienceConfiguration, AuditEntry, Listing, Moment, Page
 from services.config.schemas import ConfigurationSchema, MomentSchema
 from services.config.store import ConfigStore
@@ -32,6 +32,10 @@ class Audit:
     def user(self, action: str, before: User | None, after: User | None, now: int) -> None:
         """A user was invited, made, changed or deleted."""
         self._write("user", action, before, after, now)
+
+    def token(self, action: str, before: Token | None, after: Token | None, now: int) -> None:
+        """An API token was made or revoked."""
+        self._write("token", action, before, after, now)
 
     def event(self, kind: str, action: str, resource_id: str, now: int) -> None:
         """Something happened that changes no document: a sign-in, another password."""
@@ -67,10 +71,10 @@ class Audit:
         )
 
 
-def document_of(value: AudienceConfiguration | Moment | User) -> dict[str, Any]:
+def document_of(value: AudienceConfiguration | Moment | User | Token) -> dict[str, Any]:
     """The REST document of a resource, without secrets."""
-    if isinstance(value, User):
-        shown: dict[str, Any] = UserSchema().dump(value)
+    if isinstance(value, User | Token):
+        shown: dict[str, Any] = (UserSchema() if isinstance(value, User) else TokenSchema()).dump(value)
         return shown
     if isinstance(value, Moment):
         document: dict[str, Any] = MomentSchema().dump(value)

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import structlog
 
 from contracts.topology import SNAPSHOT_REQUESTS, Topology
+from services.config.access.resources import Token
 from services.config.resources import AudienceConfiguration, Deletion, Moment
-from services.config.states import State, configuration_state, deleted_state, moment_state, state_message
+from services.config.states import State, configuration_state, deleted_state, moment_state, state_message, token_state
 from services.config.store import ConfigStore
 from shared.broker import Broker, BrokerError, Consumer, Publisher
 from shared.clock import Clock
@@ -41,6 +42,10 @@ class Publication:
         """Moments are new or have changed."""
         self._add(self._moment_states(list(values)))
 
+    def token(self, value: Token) -> None:
+        """An API token was made or revoked."""
+        self._add([token_state(value)])
+
     def deleted(self, kind: str, value: AudienceConfiguration | Moment) -> None:
         """Something was deleted."""
         self._add([deleted_state(Deletion(kind=kind, id=value.id, version=value.version + 1))])
@@ -52,6 +57,7 @@ class Publication:
             return [
                 *(configuration_state(value) for value in self._store.configurations()),
                 *(moment_state(value, histories.get(value.id, ())) for value in self._store.moments()),
+                *(token_state(value) for value in self._store.access.tokens()),
                 *(deleted_state(deletion) for deletion in self._store.deletions()),
             ]
 

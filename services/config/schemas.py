@@ -15,6 +15,8 @@ from contracts.times import to_rfc3339
 from services.config.resources import Listing
 
 _MOST_DOMAINS = 500
+AUDITED = ("moment", "configuration", "user", "token")
+"""What the audit log tells of."""
 _MOST_PAGES = 1_000_000
 _LONGEST_OVERLAP = 30 * 86_400
 
@@ -332,8 +334,10 @@ class MomentQuerySchema(PageQuerySchema):
 class AuditQuerySchema(PageQuerySchema):
     """Which audit entries."""
 
-    kind = ma.fields.String(
-        validate=ma.validate.OneOf(["configuration", "moment"]), metadata={"description": "Only changes of these."}
+    kind = ma.fields.String(validate=ma.validate.OneOf(AUDITED), metadata={"description": "Only changes of these."})
+    actor = ma.fields.String(
+        validate=ma.validate.Length(1, 300),
+        metadata={"description": "Only changes by this actor.", "examples": ["user:ada@example.com"]},
     )
     resource_id = ma.fields.UUID(data_key="resourceId", metadata={"description": "Only changes of the one of this id."})
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from contracts.configurations import ConfigurationState, KeyState
 from contracts.moments import MomentState, SettingsVersion
-from contracts.topology import CONFIGURATION, STATE_CONFIGURATION, STATE_MOMENT
+from contracts.tokens import TokenState
+from contracts.topology import CONFIGURATION, STATE_CONFIGURATION, STATE_MOMENT, STATE_TOKEN
 from contracts.wire import encode
+from services.config.access.resources import Token
 from services.config.resources import AudienceConfiguration, Deletion, Moment
 from shared.broker import Message
 
-State = ConfigurationState | MomentState
+State = ConfigurationState | MomentState | TokenState
+_KEYS: dict[type[State], str] = {
+    ConfigurationState: STATE_CONFIGURATION,
+    MomentState: STATE_MOMENT,
+    TokenState: STATE_TOKEN,
+}
 
 
 def configuration_state(value: AudienceConfiguration) -> ConfigurationState:
@@ -39,6 +46,19 @@ def moment_state(value: Moment, history: tuple[SettingsVersion, ...]) -> MomentS
     )
 
 
+def token_state(value: Token) -> TokenState:
+    """The state of an API token."""
+    return TokenState(
+        id=value.id,
+        version=value.version,
+        name=value.name,
+        hash=value.hash,
+        scope=value.scope,
+        expires_at=value.expires_at,
+        deleted=value.revoked_at is not None,
+    )
+
+
 def deleted_state(deletion: Deletion) -> State:
     """The last state of what was deleted."""
     kind = MomentState if deletion.kind == "moment" else ConfigurationState
@@ -49,7 +69,7 @@ def state_message(state: State) -> Message:
     """The message that carries a state; nobody need listen, a reader asks for a snapshot when it comes."""
     return Message(
         exchange=CONFIGURATION,
-        routing_key=STATE_MOMENT if isinstance(state, MomentState) else STATE_CONFIGURATION,
+        routing_key=_KEYS[type(state)],
         body=encode(state),
         message_id=f"{state.id}:{state.version}",
         content_type="application/json",

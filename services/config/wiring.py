@@ -77,7 +77,7 @@ class Config:
             clock,
             settings.environment,
         )
-        self.access = make_access(self.store, audit, settings, clock, passwords)
+        self.access = make_access(self.store, audit, publication, settings, clock, passwords)
         self._app_url = settings.app_url
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self.app = create_service(

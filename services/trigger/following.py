@@ -11,12 +11,14 @@ import structlog
 
 from contracts.configurations import ConfigurationState
 from contracts.moments import MomentState
+from contracts.tokens import TokenState
 from contracts.topology import (
     CONFIGURATION,
     DEAD_LETTERS,
     SNAPSHOT_REQUEST,
     STATE_CONFIGURATION,
     STATE_MOMENT,
+    STATE_TOKEN,
     Binding,
     Queue,
     state_queue,
@@ -26,12 +28,14 @@ from contracts.wire import (
     UnreadableMessage,
     decode_configuration_state,
     decode_moment_state,
+    decode_token_state,
     encode,
 )
 from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, Publisher
 
 _log = structlog.get_logger("trigger.following")
-State = MomentState | ConfigurationState
+State = MomentState | ConfigurationState | TokenState
+_FOLLOWED = (STATE_MOMENT, STATE_CONFIGURATION, STATE_TOKEN)
 
 
 @dataclass(slots=True)
@@ -75,7 +79,7 @@ class Follower:
         name = state_queue(self._name)
         self._broker.declare_queue(
             Queue(name, dead_letter=DEAD_LETTERS),
-            [Binding(CONFIGURATION, name, STATE_MOMENT), Binding(CONFIGURATION, name, STATE_CONFIGURATION)],
+            [Binding(CONFIGURATION, name, key) for key in _FOLLOWED],
         )
         self._publisher.publish(
             Message(
@@ -115,6 +119,8 @@ def _states(deliveries: Sequence[Delivery]) -> list[State]:
                 found.append(decode_moment_state(delivery.body))
             elif delivery.routing_key == STATE_CONFIGURATION:
                 found.append(decode_configuration_state(delivery.body))
+            elif delivery.routing_key == STATE_TOKEN:
+                found.append(decode_token_state(delivery.body))
         except UnreadableMessage as error:
             _log.error("following.unreadable", routing_key=delivery.routing_key, reason=str(error))
     return found

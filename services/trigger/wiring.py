@@ -26,11 +26,13 @@ from services.trigger.store.accounts import Terms
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import newest_worker
 from services.trigger.store.rows import Rows
+from services.trigger.store.tokens import find_token
 from services.trigger.webhooks.gauges import WebhookGauges
 from services.trigger.webhooks.program import Subscriptions
 from services.trigger.webhooks.running import guard_of, sender_of
 from services.trigger.webhooks.views import EXTENSION as WEBHOOKS
 from services.trigger.webhooks.views import blueprint as webhooks
+from shared.bearer import Bearers
 from shared.clock import Clock, SystemClock
 from shared.http import NotReady, create_service
 from shared.settings import Settings
@@ -51,6 +53,14 @@ class Trigger:
         self._database = open_database(settings.trigger_database_url, schema="moments_trigger")
         self._rows = Rows(self._database)
         self._migrated = False
+        self._bearers = Bearers(
+            admin_token=settings.admin_token,
+            pepper=settings.secret_pepper,
+            clock=clock,
+            find=lambda hash: find_token(self._rows, hash),
+            scopes={},
+            harmless=("/preview",),
+        )
         self._gauges = TriggerGauges(self._rows, clock)
         self._webhook_gauges = WebhookGauges(self._rows, clock)
         self.app = create_service(
@@ -68,6 +78,7 @@ class Trigger:
                 webhooks,
             ),
             checks={"database": self._check_database, "worker": self._check_worker},
+            authenticate=self._authenticate,
         )
         self.app.extensions[EXTENSION] = Readings(self._rows, templates(), clock)
         self.app.extensions[AUDIENCES] = AudienceReadings(self._rows)
@@ -102,6 +113,9 @@ class Trigger:
         REGISTRY.unregister(self._gauges)
         REGISTRY.unregister(self._webhook_gauges)
         close_database(self._database)
+
+    def _authenticate(self) -> None:
+        self._bearers.admit()
 
     def _check_database(self) -> None:
         if not self._migrated:

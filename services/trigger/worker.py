@@ -12,15 +12,15 @@ from contextlib import contextmanager
 import structlog
 
 from contracts.configurations import ConfigurationState
-from contracts.moments import MomentState
 from contracts.templates import use_templates
 from contracts.times import SECOND
+from contracts.tokens import TokenState
 from contracts.topology import DEAD_LETTERS, moments_topology, partition_queue
 from contracts.wire import Marker
 from services.trigger.alarm import Alarm
 from services.trigger.changes import Changes
 from services.trigger.firing import fire
-from services.trigger.following import Follower
+from services.trigger.following import Follower, State
 from services.trigger.housekeeping import DUTIES, House, Keeper
 from services.trigger.intake import Applied, Sorted, apply_batch, sort_deliveries
 from services.trigger.lateness import note_sent
@@ -33,6 +33,7 @@ from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import Fenced
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
+from services.trigger.store.tokens import save_token
 from services.trigger.webhooks.running import Webhooks
 from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, connect_broker
 from shared.clock import Clock, SystemClock
@@ -294,12 +295,16 @@ class Worker:
                 raise
             news.kept.set()
 
-    def _keep_state(self, state: MomentState | ConfigurationState) -> None:
+    def _keep_state(self, state: State) -> None:
         """Store first: a state whose effects were cut off is settled when its partitions are taken again."""
         if isinstance(state, ConfigurationState):
             with self._database.atomic():
                 records.save_configuration(self._rows, state)
             self._registry.put_configuration(state)
+            return
+        if isinstance(state, TokenState):
+            with self._database.atomic():
+                save_token(self._rows, state)
             return
         with self._database.atomic():
             records.save_moment(self._rows, state)

@@ -28,6 +28,7 @@ from contracts.topology import (
     SNAPSHOT_REQUEST,
     STATE_CONFIGURATION,
     STATE_MOMENT,
+    STATE_TOKEN,
     UNROUTED,
     moments_topology,
     partition_key,
@@ -134,7 +135,7 @@ def test_every_published_routing_key_has_a_channel_on_the_right_exchange() -> No
     expected = {kind.routing_key: JOURNEYS for kind in KINDS} | {AUDIENCE_PROFILE: JOURNEYS}
     expected |= {f"moment.{template.type}": JOURNEYS for template in templates}
     expected |= {f"moment.{template.type}.recovered": JOURNEYS for template in templates if template.completes}
-    expected |= dict.fromkeys((STATE_MOMENT, STATE_CONFIGURATION, SNAPSHOT_REQUEST), CONFIGURATION)
+    expected |= dict.fromkeys((STATE_MOMENT, STATE_CONFIGURATION, STATE_TOKEN, SNAPSHOT_REQUEST), CONFIGURATION)
     expected |= {SIGNAL_REFUSED: REFUSALS, KEY_USED: KEY_USES}
 
     found = {

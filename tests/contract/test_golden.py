@@ -25,6 +25,7 @@ from contracts.events import (
 from contracts.moments import MomentState
 from contracts.signals import Item, SignalEvent, decode_signal, make_signal, sending_key
 from contracts.times import HOUR, from_rfc3339
+from contracts.tokens import TokenState
 from contracts.wire import (
     KeyUsed,
     Marker,
@@ -45,6 +46,7 @@ GOLDEN: dict[str, tuple[str, Any, str]] = {
     "audience.profile.v1": ("audience.profile", AudienceProfileEvent, "e01aba4fee6468d4"),
     "state.configuration.v1": ("state.configuration", ConfigurationState, "43e3de7afc979c14"),
     "state.moment.v1": ("state.moment", MomentState, "9eaedb8d6c1454c5"),
+    "state.token.v1": ("state.token", TokenState, "7da0fb3c292d5d50"),
     "snapshot.request.v1": ("snapshot.request", SnapshotRequest, "77386075642ee85d"),
     "signal.refused.v1": ("signal.refused", SignalRefused, "62873d1cbceeaa24"),
     "signal.v1.with-key": ("signal", SignalEvent, "85a502819207e92c"),

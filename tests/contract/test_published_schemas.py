@@ -37,7 +37,7 @@ from contracts.signals import (
 )
 from contracts.templates import product_templates
 from contracts.times import to_datetime
-from contracts.topology import SNAPSHOT_REQUEST, STATE_CONFIGURATION, STATE_MOMENT
+from contracts.topology import SNAPSHOT_REQUEST, STATE_CONFIGURATION, STATE_MOMENT, STATE_TOKEN
 from contracts.wire import KEY_USED, SIGNAL_REFUSED
 from services.cli.documents import SCHEMAS, documents
 from services.cli.options import ROOT
@@ -80,7 +80,7 @@ def test_there_is_a_schema_of_every_message_and_no_other() -> None:
     templates = product_templates().values()
 
     expected = {"signal", "moment", "moment.recovered", "audience.profile", "marker"}
-    expected |= {STATE_CONFIGURATION, STATE_MOMENT, SNAPSHOT_REQUEST, SIGNAL_REFUSED, KEY_USED}
+    expected |= {STATE_CONFIGURATION, STATE_MOMENT, STATE_TOKEN, SNAPSHOT_REQUEST, SIGNAL_REFUSED, KEY_USED}
     expected |= {kind.routing_key for kind in KINDS}
     expected |= {f"moment.{template.type}" for template in templates}
     expected |= {f"moment.{template.type}.recovered" for template in templates if template.completes}

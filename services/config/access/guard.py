@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from services.config.access.csrf import check_request
 from services.config.access.parts import access
 from services.config.access.viewer import ADMIN_TOKEN, NotSignedIn, acts_by_token, needed_role, signed_in, why_public
-from shared.http import NotAllowed, NotAuthenticated, bearer_token, is_token
+from shared.http import NotAllowed
 from shared.pages import wants_fragment, wants_page
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -26,9 +26,8 @@ def authenticate() -> AnyResponse | None:
 
 def _check_token() -> None:
     g.viewer = None
-    if not is_token(bearer_token(), access().admin_token):
-        raise NotAuthenticated("Send the admin token in the header Authorization: Bearer <token>.")
-    acts_by_token(ADMIN_TOKEN)
+    token = access().bearers.admit()
+    acts_by_token(ADMIN_TOKEN if token is None else f"token:{token.name}")
 
 
 def _check_page() -> AnyResponse | None:

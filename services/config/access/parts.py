@@ -10,7 +10,9 @@ from flask import current_app
 from services.config.access.people import People
 from services.config.access.sessions import Sessions
 from services.config.access.throttle import Throttle
+from services.config.access.tokens import Tokens
 from services.config.access.viewer import EXTENSION
+from shared.bearer import Bearers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,8 @@ class Access:
     people: People
     sessions: Sessions
     throttle: Throttle
-    admin_token: str
+    tokens: Tokens
+    bearers: Bearers
     pepper: bytes
     public_url: str
     session_lasts: int

@@ -1,10 +1,12 @@
-"""Users, sessions and links, as values. Times are microseconds since 1970 on config's clock."""
+"""Users, sessions, links and tokens, as values. Times are microseconds since 1970 on config's clock."""
 
 from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+from contracts.tokens import Scope
 
 Role = Literal["viewer", "editor", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -64,6 +66,27 @@ class Link:
     user_id: str | None
     created_at: int
     expires_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A token for programs. `beginning`: its first letters, to tell it from others; the rest is kept as a hash."""
+
+    id: str
+    name: str
+    beginning: str
+    hash: str
+    scope: Scope
+    version: int
+    created_at: int
+    created_by: str
+    expires_at: int | None = None
+    last_used_at: int | None = None
+    revoked_at: int | None = None
+
+    def is_in_force(self, now: int) -> bool:
+        """Whether it is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

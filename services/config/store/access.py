@@ -1,4 +1,4 @@
-"""The tables of access: users, sessions, links and attempts to sign in."""
+"""The tables of access: users, sessions, links, attempts to sign in, API tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import peewee
 
-from services.config.access.resources import Attempts, Link, Purpose, Session, User, email_key
+from services.config.access.resources import Attempts, Link, Purpose, Session, Token, User, email_key
 from services.config.resources import folded
 from services.config.store.rows import Row, Rows
 
@@ -16,6 +16,10 @@ _USER_COLUMNS = (
     *("version", "created_at", "updated_at", "signed_in_at"),
 )
 _SESSION_COLUMNS = ("id", "token_hash", "user_id", "browser", "created_at", "seen_at", "expires_at")
+_TOKEN_COLUMNS = (
+    *("id", "name", "beginning", "hash", "scope", "version", "created_at", "created_by"),
+    *("expires_at", "last_used_at", "revoked_at"),
+)
 _LINK_COLUMNS = ("token_hash", "purpose", "user_id", "created_at", "expires_at")
 
 
@@ -26,6 +30,7 @@ class AccessStore:
         self._users = Rows(database, "users", _USER_COLUMNS)
         self._sessions = Rows(database, "sessions", _SESSION_COLUMNS)
         self._links = Rows(database, "links", _LINK_COLUMNS)
+        self._tokens = Rows(database, "api_tokens", _TOKEN_COLUMNS)
         self._attempts = Rows(database, "attempts", ("key", "failures", "last_at"))
 
     # Users.
@@ -133,6 +138,38 @@ class AccessStore:
         """Delete the links that have expired."""
         table = self._links.table
         return int(table.delete().where(table.expires_at <= now).execute())
+
+    # Tokens.
+
+    def tokens(self) -> list[Token]:
+        """All tokens, the newest first."""
+        rows = sorted(self._tokens.find(), key=lambda row: (-int(row["created_at"]), row["id"]))
+        return [Token(**row) for row in rows]
+
+    def token(self, token_id: str, *, lock: bool = False) -> Token | None:
+        """One token."""
+        rows = self._tokens.find(self._tokens.table.id == token_id, lock=lock)
+        return Token(**rows[0]) if rows else None
+
+    def token_by_hash(self, hash: str) -> Token | None:
+        """The token of a hash."""
+        rows = self._tokens.find(self._tokens.table.hash == hash)
+        return Token(**rows[0]) if rows else None
+
+    def add_token(self, value: Token) -> None:
+        """Write a new token."""
+        self._tokens.table.insert(**asdict(value)).execute()
+
+    def change_token(self, value: Token, former: int) -> bool:
+        """Write when a token was revoked; False when it has not the `former` version any more."""
+        table = self._tokens.table
+        changed = table.update(version=value.version, revoked_at=value.revoked_at)
+        return bool(changed.where(table.id == value.id, table.version == former).execute())
+
+    def use_token(self, token_id: str, now: int) -> None:
+        """Note that a token was used."""
+        table = self._tokens.table
+        table.update(last_used_at=now).where(table.id == token_id).execute()
 
     # Attempts to sign in.
 

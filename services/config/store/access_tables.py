@@ -1,4 +1,4 @@
-"""The tables of access, and who changed a moment or a configuration last."""
+"""The tables of access (version 3), those of tokens (version 4), and who changed a moment or a configuration last."""
 
 from __future__ import annotations
 
@@ -22,4 +22,11 @@ TABLES = (
     "CREATE INDEX audit_by_time ON audit (at)",
     "ALTER TABLE configurations ADD COLUMN updated_by TEXT NOT NULL DEFAULT 'admin token'",
     "ALTER TABLE moments ADD COLUMN updated_by TEXT NOT NULL DEFAULT 'admin token'",
+)
+
+TOKEN_TABLES = (
+    """CREATE TABLE api_tokens (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, beginning TEXT NOT NULL, hash TEXT NOT NULL UNIQUE,
+        scope TEXT NOT NULL, version BIGINT NOT NULL, created_at BIGINT NOT NULL, created_by TEXT NOT NULL,
+        expires_at BIGINT, last_used_at BIGINT, revoked_at BIGINT)""",
 )

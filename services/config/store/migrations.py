@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.config.store.access_tables import TABLES as _ACCESS
+from services.config.store.access_tables import TOKEN_TABLES as _TOKENS
 from shared.outbox import outbox_migration
 from shared.store import Dialect, Migration
 
@@ -51,6 +52,7 @@ MIGRATIONS = (
     _migration(1, "configurations, keys, moments and audit", _TABLES),
     outbox_migration(2),
     _migration(3, "users, sessions, links, and who changed what last", _ACCESS),
+    _migration(4, "API tokens", _TOKENS),
     # Of keys that stand already nobody noted whether they were used.
     _migration(10, "uses of keys", ("ALTER TABLE keys ADD COLUMN uses_noted BOOLEAN NOT NULL DEFAULT FALSE",)),
 )

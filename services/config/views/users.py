@@ -6,10 +6,10 @@ import uuid
 from typing import Any
 
 from services.config.access.errors import EmailTaken, LastAdministrator
+from services.config.access.forms import InvitationSchema
 from services.config.access.links import link_url
 from services.config.access.parts import access
 from services.config.access.schemas import (
-    InvitationSchema,
     LinkRequestSchema,
     LinkSchema,
     UserChangeSchema,

@@ -8,6 +8,7 @@ from services.trigger.store.profiles import PROFILES_MIGRATION, PROFILES_SINCE_M
 from services.trigger.store.received import RECEIVED_MIGRATION
 from services.trigger.store.refused import REFUSED_MIGRATION
 from services.trigger.store.rollups import ROLLUPS
+from services.trigger.store.tokens import TOKENS_MIGRATION
 from services.trigger.webhooks.tables import webhooks_migration
 from shared.outbox import outbox_migration
 from shared.store import Dialect, Migration
@@ -135,4 +136,5 @@ MIGRATIONS = (
     ROLLUPS,
     PROFILES_SINCE_MIGRATION,
     RECEIVED_MIGRATION,
+    TOKENS_MIGRATION,
 )
