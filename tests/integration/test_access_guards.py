@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from werkzeug.routing import AnyConverter, BaseConverter, UUIDConverter
 
 from services.config.access.resources import ROLES, Role
 from services.config.access.viewer import needed_role, why_public
@@ -43,6 +44,13 @@ def browsers(config: Client, administrator: Browser) -> dict[str, Browser]:
     return people
 
 
+def argument(converter: BaseConverter) -> Any:
+    """Something that fits a part of a path, and names nothing."""
+    if isinstance(converter, AnyConverter):
+        return sorted(converter.items)[0]
+    return NOTHING if isinstance(converter, UUIDConverter) else "1"
+
+
 def pages(config: Client) -> Iterator[tuple[str, str, Any]]:
     """Path, method and view of every page that is not public; ids in paths are of nothing."""
     app = config.service.app
@@ -51,9 +59,8 @@ def pages(config: Client) -> Iterator[tuple[str, str, Any]]:
         view = app.view_functions[rule.endpoint]
         if rule.endpoint.partition(".")[0] not in names or why_public(view):
             continue
-        arguments = dict.fromkeys(rule.arguments, NOTHING if "uuid" in rule.rule else "1")
-        with app.test_request_context():
-            path = app.url_map.bind("x").build(rule.endpoint, arguments)
+        arguments = {name: argument(converter) for name, converter in rule._converters.items()}
+        path = app.url_map.bind("x").build(rule.endpoint, arguments)
         for method in sorted(rule.methods or ()):
             yield path, method, view
 
