@@ -120,9 +120,9 @@ def test_hostile_names_are_told_and_lead_to_their_explanation(browser: Browser, 
         assert HOSTILE in unescape(page)
 
     page = browser.get(f"/moments/{moment['id']}/reporting").text
-    links = {unescape(link) for link in re.findall(r'href="([^"]+/explanation\?[^"]+)"', page)}
+    links = {unescape(link) for link in re.findall(r'href="([^"]+/explanations\?[^"]+)"', page)}
     assert (
-        f"/moments/{moment['id']}/explanation?idType=email&profile=%3Cimg%20src%3Dx%20onerror%3D%22alert%281%29%22%3E%26b%3Dc"
+        f"/moments/{moment['id']}/explanations?idType=email&id=%3Cimg%20src%3Dx%20onerror%3D%22alert%281%29%22%3E%26b%3Dc&process=k"
         in links
     )
     hostile = browser.get(f"/moments/{moment['id']}/events?reason=%3Cscript%3E&from=%22%3E%3Cb%3E&outcome=suppressed")

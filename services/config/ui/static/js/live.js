@@ -36,10 +36,7 @@ class Follower {
   }
 
   async load() {
-    if (this.loading) return;
-    this.loading = true;
     await reload(this.element);
-    this.loading = false;
     this.last = Date.now();
     this.wish = undefined;
   }
@@ -55,6 +52,8 @@ class Follower {
 
   rest() {
     this.source.close();
+    clearTimeout(this.wish);
+    this.wish = undefined;
     this.say("paused");
   }
 
