@@ -6,9 +6,15 @@ from flask import Blueprint
 
 from services.config.ui.assets import assets
 from services.config.ui.frame import set_up_frame
-from services.config.ui.pages import explanation, overview, reporting
+from services.config.ui.pages import explanation, overview, properties, reporting
 
 __all__ = ["PAGES", "set_up_frame"]
 
-PAGES: tuple[Blueprint, ...] = (assets, overview.blueprint, reporting.blueprint, explanation.blueprint)
+PAGES: tuple[Blueprint, ...] = (
+    assets,
+    overview.blueprint,
+    properties.blueprint,
+    reporting.blueprint,
+    explanation.blueprint,
+)
 """The pages, a blueprint each. To add one: a module in `pages/`, a file in `texts/en/`, a line here."""

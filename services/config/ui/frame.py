@@ -107,7 +107,7 @@ def _scheme() -> str:
     return chosen if chosen in SCHEMES else "auto"
 
 
-def page(template: str, status: int = 200, **values: Any) -> tuple[str, int]:
+def page(template: str, /, status: int = 200, **values: Any) -> tuple[str, int]:
     """A rendered page and its status."""
     return render_template(template, **values), status
 

@@ -170,16 +170,17 @@ def _read_duration(_setting: Setting, parts: Parts) -> str | None:
         return None
     if unit not in _SIZES:
         raise Unreadable("unit", "properties.unreadable.unit")
-    seconds = _decimal(number, "number", "properties.unreadable.number") * _SIZES[unit]
+    size = _SIZES[unit]
+    seconds = size * _decimal(number, "number", "properties.unreadable.number", "properties.unreadable.number_comma")
     if seconds != int(seconds):
         raise Unreadable("number", "properties.unreadable.second")
     return format_duration(int(seconds) * SECOND)
 
 
-def _decimal(text: str, part: str, key: str) -> Decimal:
+def _decimal(text: str, part: str, key: str, comma: str) -> Decimal:
     """A number as it is typed; a comma is refused, as it means thousands to some and decimals to others."""
     if "," in text and _NUMBER.fullmatch(text.replace(",", "")):
-        raise Unreadable(part, f"{key}_comma")
+        raise Unreadable(part, comma)
     if not _NUMBER.fullmatch(text):
         raise Unreadable(part, key)
     return Decimal(text)
@@ -229,7 +230,7 @@ def _read_money(_setting: Setting, parts: Parts) -> dict[str, Any] | None:
     text = _first(parts, "amount")
     if not text:
         return None
-    amount = _decimal(text, "amount", "properties.unreadable.amount")
+    amount = _decimal(text, "amount", "properties.unreadable.amount", "properties.unreadable.amount_comma")
     return {"amount": float(amount) if "." in text else int(amount), "currency": _first(parts, "currency")}
 
 

@@ -14,8 +14,19 @@ export function enhance(root) {
   enhanceTimes(root);
   enhanceForms(root);
   enhanceFragments(root);
+<<<<<<< HEAD
   enhanceLive(root);
+=======
+  enhanceByModules(root);
+>>>>>>> 4f8957f (Show and edit a moment's properties beside the list)
   root.dispatchEvent(new CustomEvent("enhance", { bubbles: true }));
+}
+
+// What a part of a page needs of its own: `data-script="/module"`, whose `enhance(element)` is called.
+function enhanceByModules(root) {
+  for (const element of root.querySelectorAll("[data-script]")) {
+    import(element.dataset.script).then((module) => module.enhance(element));
+  }
 }
 
 document.documentElement.classList.add("scripted");

@@ -1,4 +1,5 @@
-// Parts of a page that are loaded again: `data-fragment="/url"`, every `data-every` seconds or when asked for.
+// Parts of a page that are loaded again: `data-fragment="/url"`, every `data-every` seconds or when asked for,
+// until a part with `data-settled` says that nothing more is to come.
 import { ask, documentOf } from "./asking.js";
 import { saySignedOut } from "./notices.js";
 
@@ -47,7 +48,7 @@ export function enhanceFragments(root) {
 
 function repeat(element, seconds) {
   setTimeout(async () => {
-    if (!element.isConnected) return;
+    if (!element.isConnected || element.querySelector("[data-settled]")) return;
     if (!document.hidden) await reload(element);
     repeat(element, seconds);
   }, seconds * 1000);
