@@ -9,6 +9,7 @@ from flask import current_app
 
 from services.config.audit import Audit
 from services.config.configurations import Configurations
+from services.config.ingesting import IngestionClient
 from services.config.live import LivePages
 from services.config.moments import Moments
 from services.config.previews import Previews
@@ -29,6 +30,7 @@ class Program:
     trigger: TriggerClient
     live: LivePages
     clock: Clock
+    ingestion: IngestionClient
     environment: str = ""
 
 

@@ -20,6 +20,7 @@ from services.config.access.passwords import Passwords
 from services.config.access.wiring import make_access, set_up_access
 from services.config.audit import Audit
 from services.config.configurations import Configurations
+from services.config.ingesting import IngestionClient
 from services.config.key_uses import KeyUseTaker
 from services.config.keys import KeyMaker
 from services.config.live import LivePages
@@ -75,6 +76,7 @@ class Config:
             trigger,
             LivePages(trigger, settings.live_pages),
             clock,
+            IngestionClient(settings.ingestion_url, settings.public_signals_url),
             settings.environment,
         )
         self.access = make_access(self.store, audit, publication, settings, clock, passwords)

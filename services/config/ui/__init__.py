@@ -6,15 +6,22 @@ from flask import Blueprint
 
 from services.config.ui.assets import assets
 from services.config.ui.frame import set_up_frame
-from services.config.ui.pages import explanation, overview, properties, reporting
+from services.config.ui.pages import (
+    explanation,
+    overview,
+    properties,
+    reporting,
+    signals,
+)
 
 __all__ = ["PAGES", "set_up_frame"]
 
 PAGES: tuple[Blueprint, ...] = (
     assets,
+    explanation.blueprint,
     overview.blueprint,
     properties.blueprint,
     reporting.blueprint,
-    explanation.blueprint,
+    signals.blueprint,
 )
 """The pages, a blueprint each. To add one: a module in `pages/`, a file in `texts/en/`, a line here."""
