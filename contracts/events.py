@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
 from contracts.configurations import ConfigurationState
+from contracts.ids import named_id
 from contracts.times import to_rfc3339
 
 EVENT_SCHEMA = "evt:moment/v1"
@@ -120,7 +121,7 @@ def recovered_routing_key(moment_type: str) -> str:
 
 def recovered_id_of(raise_id: str) -> str:
     """The id of a raise's recovered event: UUIDv5 of the raise id and "recovered" (DOMAIN §6.10)."""
-    return str(uuid5(UUID(raise_id), "recovered"))
+    return named_id(UUID(raise_id), b"recovered")
 
 
 def encode_recovered_event(
@@ -159,7 +160,7 @@ PROFILE_NAMESPACE = UUID("1d2a6c64-6b1e-5c53-9d0f-6f2f0a6c8f11")
 
 def profile_event_id_of(configuration: str, id_type: str, profile: str, version: int) -> str:
     """UUIDv5 of the namespace and the compact JSON array of configuration, idType, profile and version."""
-    return str(uuid5(PROFILE_NAMESPACE, msgspec.json.encode((configuration, id_type, profile, version)).decode()))
+    return named_id(PROFILE_NAMESPACE, msgspec.json.encode((configuration, id_type, profile, version)))
 
 
 def audience_profile_data(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -29,8 +30,16 @@ def to_datetime(instant: int) -> datetime:
 
 def to_rfc3339(instant: int) -> str:
     """`2026-11-23T10:15:30.123Z`: milliseconds where they suffice, else microseconds."""
-    text = to_datetime(instant).isoformat(timespec="milliseconds" if instant % 1000 == 0 else "microseconds")
-    return text.replace("+00:00", "Z")
+    seconds, rest = divmod(instant, SECOND)
+    if rest % 1000:
+        return f"{_second(seconds)}.{rest:06d}Z"
+    return f"{_second(seconds)}.{rest // 1000:03d}Z"
+
+
+@lru_cache(4096)
+def _second(seconds: int) -> str:
+    """The text of a whole second: what is told together mostly happened in the same few."""
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat().removesuffix("+00:00")
 
 
 def from_rfc3339(text: str) -> int:

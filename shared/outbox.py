@@ -14,7 +14,7 @@ import structlog
 
 from shared.broker import BrokerError, BrokerUnavailable, Message, Overloaded, Publisher
 from shared.clock import Clock
-from shared.store import STORE_FAULTS, Migration, connected
+from shared.store import STORE_FAULTS, Migration, connected, dialect
 
 _COLUMNS = (
     *("exchange", "routing_key", "message_id", "content_type", "body", "headers", "hidden_copies", "optional"),
@@ -88,13 +88,15 @@ class Outbox:
         """Write messages, to be published in this order (within a partition, where one is given)."""
         now = self._clock.now()
         rows = [_row(message, partition, now) for message in messages]
+        insert = f"INSERT INTO outbox ({', '.join(_COLUMNS)}) VALUES "  # noqa: S608
         marks = f"({', '.join([self._database.param] * len(_COLUMNS))})"
-        for start in range(0, len(rows), _ROWS_PER_STATEMENT):
-            part = rows[start : start + _ROWS_PER_STATEMENT]
-            self._database.execute_sql(
-                f"INSERT INTO outbox ({', '.join(_COLUMNS)}) VALUES {', '.join([marks] * len(part))}",  # noqa: S608
-                [value for row in part for value in row],
-            )
+        if dialect(self._database) == "sqlite":
+            self._database.cursor().executemany(insert + marks, rows)
+        else:
+            for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+                part = rows[start : start + _ROWS_PER_STATEMENT]
+                values = [value for row in part for value in row]
+                self._database.execute_sql(insert + ", ".join([marks] * len(part)), values)
         if rows and self._on_commit is not None:
             self._database.after_commit(self._on_commit)
 

@@ -44,7 +44,7 @@ class Audience:
         """Signals that the log took as new: count them; tell of profiles that are new or have other attributes."""
         if not new:
             return
-        before = min(arrival.entry.sequence for arrival in new if arrival.entry is not None)
+        before = min([arrival.entry.sequence for arrival in new if arrival.entry is not None])
         states = self._states({arrival.profile_key: arrival.profile for arrival in new}, before)
         told: dict[bytes, Arrival] = {}
         quiet: dict[bytes, Arrival] = {}
@@ -56,7 +56,7 @@ class Audience:
             elif state.signals - state.saved > LAG:
                 quiet[arrival.profile_key] = arrival
         rows = [_row(arrival, states) for arrival in told.values()]
-        self._tell(rows, max(arrival.signal.received_at for arrival in new))
+        self._tell(rows, max([arrival.signal.received_at for arrival in new]))
         save_profiles(self._rows, [*rows, *(_row(each, states) for key, each in quiet.items() if key not in told)])
 
     def take_raises(self, raised: Collection[RaisedFor], now: int) -> None:

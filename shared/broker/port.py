@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
+
+import msgspec
 
 from contracts.topology import Binding, Queue, Topology
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is published. It is always persistent.
 
     `hidden_copies` are further routing keys that no reader sees (the BCC header); with them the broker's word
@@ -26,13 +26,12 @@ class Message:
     body: bytes
     message_id: str
     content_type: str = "application/cloudevents+json"
-    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+    headers: Mapping[str, str] = NO_HEADERS
     hidden_copies: tuple[str, ...] = ()
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a consumer gets.
 
     `tag` rises by one with each delivery of a consumer, whatever the queue. `redelivered=False` means that no
