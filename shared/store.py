@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import peewee
@@ -87,9 +87,36 @@ def connected(database: peewee.Database) -> Iterator[peewee.Database]:
 
 
 def close_database(database: peewee.Database) -> None:
-    """Close every connection of the pool, also those that other threads hold."""
+    """Close every connection of the pool, also those that other threads hold; it gives none any more."""
     if isinstance(database, PooledDatabase):
         database.close_all()
+
+
+class _Ending:
+    """A pool that gives no connection once it was closed: one that a late thread opened would be left open."""
+
+    _pool_lock: AbstractContextManager[Any]
+    _ended = False
+
+    def close_all(self) -> None:
+        """Close them, and give none any more. Who is being connected meanwhile is waited for."""
+        with self._pool_lock:
+            self._ended = True
+        super().close_all()  # type: ignore[misc]
+
+    def _connect(self) -> Any:
+        with self._pool_lock:
+            if self._ended:
+                raise peewee.InterfaceError("this database was closed")
+            return super()._connect()  # type: ignore[misc]
+
+
+class _SqlitePool(_Ending, PooledSqliteDatabase):  # type: ignore[misc]
+    """Connections to a file."""
+
+
+class _PostgresqlPool(_Ending, PooledPostgresqlDatabase):  # type: ignore[misc]
+    """Connections to a server."""
 
 
 def migrate(database: peewee.Database, migrations: Sequence[Migration]) -> list[Migration]:
@@ -124,7 +151,7 @@ def _take_turns(database: peewee.Database) -> None:
 def _sqlite(path: Path, synchronous: str, *, busy: bool) -> peewee.Database:
     path.parent.mkdir(parents=True, exist_ok=True)
     _use_write_ahead_log(path)
-    database: peewee.Database = PooledSqliteDatabase(
+    database: peewee.Database = _SqlitePool(
         str(path),
         pragmas={
             "busy_timeout": _WAIT_FOR_LOCK * 1000,
@@ -167,7 +194,7 @@ def _postgresql(url: str, schema: str) -> peewee.Database:
     given["options"] = f"{given.get('options', '')} {options}".strip()
     given.setdefault("connect_timeout", 5)
     given.setdefault("client_encoding", "utf8")
-    database: peewee.Database = PooledPostgresqlDatabase(
+    database: peewee.Database = _PostgresqlPool(
         given.pop("dbname", "moments"),
         prefer_psycopg3=True,
         autoconnect=False,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from contracts.configurations import ConfigurationState
-from shared.store import Migration, connected, migrate
+from shared.store import Migration, close_database, connected, migrate
 
 SCHEMA = "moments_ingestion"
 MOST_REFUSALS = 10_000
@@ -62,7 +62,7 @@ class IngestionStore:
 
     def close(self) -> None:
         """Close all connections."""
-        self._database.close_all()
+        close_database(self._database)
 
     def keep(self, states: Iterable[ConfigurationState]) -> int:
         """Keep those that are newer than what is kept, in one transaction; returns how many were."""

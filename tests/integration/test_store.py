@@ -162,3 +162,23 @@ def test_another_url_is_refused(url: str) -> None:
 def test_a_schema_is_a_plain_name() -> None:
     with pytest.raises(ValueError, match="schema"):
         open_database("postgresql://x/y", schema='a"; DROP')
+
+
+def test_a_thread_that_ends_late_gets_no_connection_that_nobody_would_close(database_url: str) -> None:
+    database = open_database(database_url, schema="moments_test")
+    migrate(database, [FIRST])
+    refused: list[BaseException] = []
+
+    def come_late() -> None:
+        try:
+            with connected(database):
+                database.execute_sql("SELECT 1")
+        except STORE_FAULTS as error:
+            refused.append(error)
+
+    close_database(database)
+    for thread in [threading.Thread(target=come_late) for _ in range(3)]:
+        thread.start()
+        thread.join(20)
+
+    assert len(refused) == 3
