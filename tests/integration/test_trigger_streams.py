@@ -11,6 +11,7 @@ from contracts.times import HOUR, MINUTE, SECOND, from_rfc3339
 from services.trigger.api.cursors import cursor_text
 from tests.integration.stream_rig import Listener, served
 from tests.integration.trigger_rig import STACKS, Rig, running_rig, wait_until
+from tests.support.pressure import Pressure
 
 BEHIND_AT_MOST = 2 * SECOND
 
@@ -27,9 +28,9 @@ def signals_in(listener: Listener) -> int:
     return int(numbers[-1].data["totals"]["signals"]) if numbers else -1
 
 
-def second_best(lags: list[int]) -> int:
-    """Of five: a machine with much else to do may hold one or the other up."""
-    return sorted(lags)[1]
+def second_best(spans: list[tuple[int, int]], pressure: Pressure) -> int:
+    """Of five: how long something took, without the time in which the machine had others to serve (µs)."""
+    return sorted(end - begin - pressure.held_up(begin, end) for begin, end in spans)[1]
 
 
 def test_numbers_and_outcomes_are_at_most_two_seconds_behind(rig: Rig) -> None:
@@ -37,7 +38,7 @@ def test_numbers_and_outcomes_are_at_most_two_seconds_behind(rig: Rig) -> None:
     rig.started()
     rig.add("first@example.com")
     rig.listen_until(rig.raised, "the first moment")
-    with served(rig) as rest:
+    with served(rig) as rest, Pressure() as pressure:
         listener = Listener(rest.port, "?period=PT1H")
         wait_until(lambda: listener.named("analytics"), "the first numbers")
         first = listener.named("analytics")[0]
@@ -46,18 +47,19 @@ def test_numbers_and_outcomes_are_at_most_two_seconds_behind(rig: Rig) -> None:
         assert listener.outcomes == []
         assert listener.answer.headers["Content-Type"] == "text/event-stream"
 
-        lags = []
+        counted = []
         for n in range(5):
             before = signals_in(listener)
             sent = rig.add(f"p{n}@example.com")
             wait_until(lambda before=before: signals_in(listener) > before, "the signal to be counted")  # type: ignore[misc]
-            lags.append(listener.named("analytics")[-1].at - sent.received_at)
+            counted.append((sent.received_at, listener.named("analytics")[-1].at))
         wait_until(lambda: len(listener.outcomes) == 5, "the outcomes")
         wait_until(lambda: listener.named("analytics")[-1].data["lateness"]["count"] == 6, "the latenesses")
 
         outcomes = listener.named("outcome")
-        assert second_best(lags) < BEHIND_AT_MOST
-        assert second_best([event.at - from_rfc3339(event.data["decidedAt"]) for event in outcomes]) < BEHIND_AT_MOST
+        decided = [(from_rfc3339(event.data["decidedAt"]), event.at) for event in outcomes]
+        assert second_best(counted, pressure) < BEHIND_AT_MOST
+        assert second_best(decided, pressure) < BEHIND_AT_MOST
         assert {event.data["data"]["profile"]["id"] for event in outcomes} == {f"p{n}@example.com" for n in range(5)}
         changed = listener.named("analytics")[1:]
         assert all(1 <= len(event.data["series"]) <= 60 for event in changed)
