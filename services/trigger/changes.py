@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
 
 from contracts.signals import decode_signal
 from contracts.times import MINUTE
@@ -22,22 +21,13 @@ from services.trigger.registry import Registry
 from services.trigger.store.cache import Cache, Stored
 from services.trigger.store.course import note_retimed, note_settlement
 from services.trigger.store.keys import process_key, profile_key
-from services.trigger.store.records import (
-    DueWait,
-    last_sequence,
-    move_waits,
-    recent_signals,
-    save_effects,
-    settle,
-    settled_versions,
-    waits_of_moment,
-)
-from services.trigger.store.rows import Rows
+from services.trigger.store.records import last_sequence, recent_signals, save_effects, settle, settled_versions
+from services.trigger.store.rows import Rows, chunks
 from services.trigger.store.shelf import BatchShelf
+from services.trigger.store.waits import DueWait, move_waits, waits_of_moment
 
 _CHUNK = 500
 
-T = TypeVar("T")
 Transaction = Callable[[], AbstractContextManager[Rows]]
 
 
@@ -98,7 +88,7 @@ class Changes:
         """Suppress the pending waits; `only_old`: those of an earlier run (a stop and start while away)."""
         with self._transaction() as rows:
             pending = waits_of_moment(rows, moment.id, partitions)
-        for chunk in _chunks(pending):
+        for chunk in chunks(pending, _CHUNK):
             with self._transaction() as rows:
                 shelf, effects = BatchShelf(rows, self._cache), Effects(after=last_sequence(rows))
                 for row, stored, wait in _found(shelf, moment, chunk):
@@ -120,12 +110,12 @@ class Changes:
             settled = settled_versions(rows, partitions)
         numbers = {partition: settled.get((moment.id, partition), (0, 0))[0] for partition in partitions}
         lot = _Lot()
-        for chunk in _chunks(pending):
+        for chunk in chunks(pending, _CHUNK):
             with self._transaction() as rows:
                 self._retime_chunk(rows, moment, chunk, numbers, lot)
         lot.waits.sort(key=lambda pair: (pair[0], pair[1].key))
         dues = spread_places(spread_start(moment, now), lot.placed, len(lot.waits))
-        for chunk in _chunks(row for _, row in lot.waits):
+        for chunk in chunks((row for _, row in lot.waits), _CHUNK):
             with self._transaction() as rows:
                 self._spread_chunk(rows, moment, chunk, list(islice(dues, len(chunk))))
 
@@ -170,7 +160,7 @@ class Changes:
             for kind, name in membership_of(signal).own
             if kind == moment.template.process
         }
-        for chunk in _chunks(sorted(keys)):
+        for chunk in chunks(sorted(keys), _CHUNK):
             with self._transaction() as rows:
                 self._derive(rows, moment, chunk, partitions, now)
 
@@ -200,13 +190,6 @@ def _found(shelf: BatchShelf, moment: Moment, chunk: Sequence[DueWait]) -> Itera
     stored = shelf.fetch({row.key[0] for row in chunk})
     for row in chunk:
         place = stored.get(row.key[0])
-        track = place.process.tracks.get(moment.id) if place is not None else None
-        wait = next((wait for wait in track.waits if wait.number == row.key[2]), None) if track is not None else None
+        wait = place.process.wait(moment.id, row.key[2]) if place is not None else None
         if place is not None and wait is not None:
             yield row, place, wait
-
-
-def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
-    iterator = iter(values)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk

@@ -19,22 +19,12 @@ from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import due_of
 from services.trigger.registry import Registry
 from services.trigger.store.cache import Cache, Stored
-from services.trigger.store.records import (
-    DueWait,
-    RaiseRow,
-    add_counts,
-    delete_waits,
-    due_waits,
-    insert_raises,
-    last_raises,
-    last_sequence,
-    move_waits,
-    raised_orders,
-    waits_of_profiles,
-)
+from services.trigger.store.raises import RaiseRow, insert_raises, last_raises, raised_orders
+from services.trigger.store.records import add_counts, last_sequence
 from services.trigger.store.rollups import Outcome, feed_outcomes
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import BatchShelf
+from services.trigger.store.waits import DueWait, delete_waits, due_waits, move_waits, waits_of_profiles
 from shared.broker import Message
 from shared.outbox import Outbox
 
@@ -100,8 +90,7 @@ def _candidates(
         process_key, moment_id, number = row.key
         moment = registry.moment(moment_id)
         place = stored.get(process_key)
-        track = place.process.tracks.get(moment_id) if place is not None else None
-        wait = next((wait for wait in track.waits if wait.number == number), None) if track is not None else None
+        wait = place.process.wait(moment_id, number) if place is not None else None
         if moment is None or place is None or wait is None:
             orphans.append(row)
         else:
@@ -149,7 +138,6 @@ class _Batch:
         self._places: dict[str, int] = {}
         self._messages: dict[str, tuple[int, Message]] = {}
         self._profiles: dict[str, RaisedFor] = {}
-        self._counts: Counter[tuple[str, str]] = Counter()
         self.raised = 0
         self.suppressed = 0
 
@@ -207,7 +195,7 @@ class _Batch:
         self._note(candidate, outcome, event, track.run)
 
     def write(self, partition: int) -> None:
-        """Write index, raises, outbox and counters. A raise that stands already is published no second time."""
+        """Write index, raises, outbox and counters. What stands already is not published or counted again."""
         move_waits(self._rows, self._moved)
         delete_waits(self._rows, self._gone)
         inserted = insert_raises(self._rows, self._raises)
@@ -218,11 +206,15 @@ class _Batch:
                 by_partition[place].append(message)
         for place, messages in by_partition.items():
             self._outbox.add(messages, partition=place)
-        feed_outcomes(
-            self._rows,
-            [Outcome(r.moment_id, self._places[r.id], r.id, self._now) for r in self._raises if r.id in inserted],
-        )
-        add_counts(self._rows, self._counts, partition, self._now)
+        recorded = [row for row in self._raises if row.id in inserted]
+        feed_outcomes(self._rows, [Outcome(row.moment_id, self._places[row.id], row.id, self._now) for row in recorded])
+        self._count(recorded, partition)
+
+    def _count(self, recorded: Sequence[RaiseRow], partition: int) -> None:
+        self.raised = sum(row.raised for row in recorded)
+        self.suppressed = len(recorded) - self.raised
+        counts = Counter((row.moment_id, "raised" if row.raised else f"suppressed:{row.reason}") for row in recorded)
+        add_counts(self._rows, counts, partition, self._now)
 
     def tell_audience(self, cache: Cache) -> None:
         """After `write`: let the profiles know of what was raised for them."""
@@ -239,10 +231,6 @@ class _Batch:
         )
 
     def _note(self, candidate: _Candidate, outcome: Decision, event: bytes, run: int) -> None:
-        counter = "raised" if outcome.raised else f"suppressed:{outcome.reason}"
-        self._counts[candidate.moment.id, counter] += 1
-        self.raised += outcome.raised
-        self.suppressed += not outcome.raised
         self._places[outcome.raise_id] = candidate.row.partition
         self._raises.append(
             RaiseRow(

@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 from contracts.times import SECOND
 from services.trigger.store import reading
 from services.trigger.store.forgetting import DutyRecord, duty_records
-from services.trigger.store.records import newest_worker, next_due
+from services.trigger.store.records import newest_worker
 from services.trigger.store.rows import Rows
+from services.trigger.store.waits import next_due
 from shared.clock import Clock
 from shared.store import STORE_FAULTS, connected
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from contracts.times import DAY
-from services.trigger.store.records import raised_dues
+from services.trigger.store.raises import raised_dues
 from services.trigger.store.rollups import LATE, Count, add_rollups
 from services.trigger.store.rows import Rows
 from shared.outbox import Sent

@@ -21,10 +21,12 @@ from services.trigger.engine.state import Process, Wait
 from services.trigger.engine.timing import ready_at
 from services.trigger.engine.waits import due_of
 from services.trigger.store.cache import Stored
+from services.trigger.store.raises import last_raises, raised_orders
 from services.trigger.store.reading import sampled_waits
-from services.trigger.store.records import DueWait, last_raises, raised_orders, settled_versions
-from services.trigger.store.rows import Rows
+from services.trigger.store.records import settled_versions
+from services.trigger.store.rows import Rows, chunks
 from services.trigger.store.shelf import BatchShelf
+from services.trigger.store.waits import DueWait
 
 MOST = 10_000
 """Waits that are looked at one by one; of more, a sample of so many stands for all."""
@@ -148,7 +150,7 @@ def _expected(rows: Rows, moment: Moment, waits: Sequence[tuple[int, int, DueWai
     judge = _Judge(rows, moment)
     soon = [(due, row) for due, ready, row in waits if ready <= now + HOUR]
     soon.sort(key=lambda each: (each[0], each[1].key))
-    return sum(judge.raised(soon[start : start + _CHUNK]) for start in range(0, len(soon), _CHUNK))
+    return sum(judge.raised(chunk) for chunk in chunks(soon, _CHUNK))
 
 
 class _Judge:
@@ -206,8 +208,7 @@ def _waits(
     rows: Rows, moment: Moment, wanted: Sequence[DueWait], shelf: BatchShelf | None = None
 ) -> Iterator[tuple[DueWait, Stored, Wait]]:
     """The waits of index rows in the moment's present run, with their processes."""
-    for start in range(0, len(wanted), _CHUNK):
-        chunk = wanted[start : start + _CHUNK]
+    for chunk in chunks(wanted, _CHUNK):
         place = shelf if shelf is not None else BatchShelf(rows)
         stored = place.fetch({row.key[0] for row in chunk})
         for row in chunk:

@@ -12,7 +12,8 @@ from contracts.events import encode_recovered_event, recovered_id_of, recovered_
 from contracts.topology import JOURNEYS
 from services.trigger.engine.effects import Recovery
 from services.trigger.store.cache import Stored
-from services.trigger.store.records import RaiseRow, RecoveryRow, add_counts, insert_recoveries, raises_by_id
+from services.trigger.store.raises import RaiseRow, RecoveryRow, insert_recoveries, raises_by_id
+from services.trigger.store.records import add_counts
 from services.trigger.store.rows import Rows
 from shared.broker import Message
 from shared.outbox import Outbox

@@ -143,8 +143,9 @@ class Replay:
 
     def _wait(self, key: WaitKey) -> Wait:
         process_key, moment_id, number = key
-        waits = self._processes[process_key][1].tracks[moment_id].waits
-        return next(wait for wait in waits if wait.number == number)
+        wait = self._processes[process_key][1].wait(moment_id, number)
+        assert wait is not None
+        return wait
 
     def run_out(self) -> Iterator[Outcome]:
         """Decide every pending wait at its own time."""

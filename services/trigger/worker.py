@@ -15,10 +15,11 @@ from contracts.configurations import ConfigurationState
 from contracts.templates import use_templates
 from contracts.times import SECOND
 from contracts.tokens import TokenState
-from contracts.topology import DEAD_LETTERS, moments_topology, partition_queue
+from contracts.topology import moments_topology, partition_queue
 from contracts.wire import Marker
 from services.trigger.alarm import Alarm
 from services.trigger.changes import Changes
+from services.trigger.dead_letters import dead_letter
 from services.trigger.firing import fire
 from services.trigger.following import Follower, State
 from services.trigger.housekeeping import DUTIES, House, Keeper
@@ -27,7 +28,7 @@ from services.trigger.lateness import note_sent
 from services.trigger.markers import Markers
 from services.trigger.refusals import RefusalKeeper
 from services.trigger.registry import Registry
-from services.trigger.store import records
+from services.trigger.store import records, waits
 from services.trigger.store.cache import Cache
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import Fenced
@@ -35,7 +36,7 @@ from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from services.trigger.store.tokens import save_token
 from services.trigger.webhooks.running import Webhooks
-from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, connect_broker
+from shared.broker import Broker, BrokerError, Consumer, Delivery, connect_broker
 from shared.clock import Clock, SystemClock
 from shared.logs import set_up_logs
 from shared.outbox import Outbox, Relay, RelayThread, Sent
@@ -245,16 +246,7 @@ class Worker:
         self._publish_dead(delivery.body, int(delivery.queue.rpartition(".")[2]), reason)
 
     def _publish_dead(self, body: bytes, partition: int, reason: str) -> None:
-        headers = {"reason": reason[:500], "queue": partition_queue(partition)}
-        message = Message(
-            exchange=DEAD_LETTERS,
-            routing_key="dead",
-            body=body,
-            message_id="dead",
-            content_type="application/octet-stream",
-            headers=headers,
-        )
-        self._publisher.publish(message).result(_CONFIRM)
+        self._publisher.publish(dead_letter(body, partition_queue(partition), reason)).result(_CONFIRM)
 
     def _take_marker(self, marker: Marker) -> None:
         if self._markers.take(marker) and marker.partition in self._epochs:
@@ -269,7 +261,7 @@ class Worker:
         if not fired.more:
             partitions = list(self._credits)
             self._credits.clear()
-            due = records.next_due(self._rows, partitions)
+            due = waits.next_due(self._rows, partitions)
             self._alarm.at(min(due.values(), default=None))
 
     @contextmanager
@@ -344,7 +336,7 @@ class Worker:
 
     def _send_markers(self) -> int:
         now = self._clock.now()
-        due = records.next_due(Rows(self._database), range(self._settings.partitions))
+        due = waits.next_due(Rows(self._database), range(self._settings.partitions))
         self._alarm.at(min((instant for instant in due.values() if instant > now), default=None))
         return self._markers.send((partition for partition, instant in due.items() if instant <= now), self._epochs)
 

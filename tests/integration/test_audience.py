@@ -192,6 +192,8 @@ def test_a_raise_that_stands_already_is_not_counted_again(shop: Shop) -> None:
 
     assert shop.state().raises == 0
     assert shop.count("raises") == 1
+    assert shop.ledger() == {("m1", "opened"): 1, ("m1", "raised"): 1}
+    assert shop.differences() == []
 
 
 def test_another_profile_with_the_same_half_of_its_key_is_not_mixed_in(shop: Shop) -> None:

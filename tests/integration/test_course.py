@@ -30,3 +30,16 @@ def test_two_edits_without_a_signal_between_them_are_both_read_whole(rows: Rows)
     found = [(each.version, each.process_key) for each in retimed_waits(rows, "m1")]
 
     assert sorted(found) == sorted([*((2, key) for _, key, _, _ in waits), *((3, key) for _, key, _, _ in waits[1:])])
+
+
+def test_a_profiles_waits_and_the_old_ones_are_found_without_reading_the_others(rows: Rows) -> None:
+    of_profile = "SELECT version, process_key, number, due_at FROM retimed WHERE moment_id = 'm' AND profile_key = ?"
+    of_old = "SELECT number FROM retimed WHERE due_at < 7"
+
+    with rows.database.atomic():
+        if rows.postgresql:
+            rows.database.execute_sql("SET LOCAL enable_seqscan = off")  # it is quicker while the table is empty
+        explain = "EXPLAIN" if rows.postgresql else "EXPLAIN QUERY PLAN"
+        plans = [str(rows.execute(f"{explain} {sql}", given)) for sql, given in ((of_profile, (b"k",)), (of_old, ()))]
+
+    assert ["retimed_by_profile" in plans[0], "retimed_by_due" in plans[1]] == [True, True]

@@ -11,7 +11,7 @@ from services.trigger.engine.application import ProfileId
 from services.trigger.store.accounts import Terms, read_case
 from services.trigger.store.keys import profile_key
 from services.trigger.store.migrations import MIGRATIONS
-from services.trigger.store.records import RaiseRow, insert_raises
+from services.trigger.store.raises import RaiseRow, insert_raises
 from services.trigger.store.rows import Rows
 from shared.store import close_database, connected, migrate, open_database
 

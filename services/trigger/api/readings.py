@@ -18,8 +18,8 @@ from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import due_of
 from services.trigger.preview import preview
 from services.trigger.store import reading
+from services.trigger.store.raises import RaiseRow
 from services.trigger.store.reading import ContradictionRow, PendingWait, RecoveredRow
-from services.trigger.store.records import RaiseRow
 from services.trigger.store.rows import Rows
 from shared.clock import Clock
 from shared.http import NotFound, Unprocessable
@@ -195,8 +195,7 @@ def _wait(row: PendingWait, moment_id: str, moment: Moment | None) -> dict[str, 
 
 def wait_of(row: PendingWait, moment_id: str) -> Wait | None:
     """The wait of an index row; None for one that is about to be taken out of the index."""
-    track = row.process.tracks.get(moment_id)
-    return next((wait for wait in track.waits if wait.number == row.number), None) if track is not None else None
+    return row.process.wait(moment_id, row.number)
 
 
 def _recovery(row: RecoveredRow) -> dict[str, Any]:

@@ -197,8 +197,7 @@ class RecordedRun:
 
     def _find(self, key: bytes, number: int) -> tuple[str, Process, Wait] | None:
         name, process = self._shelf.processes.get(key, ("", None))
-        track = process.tracks.get(self._moment_id) if process is not None else None
-        wait = next((wait for wait in track.waits if wait.number == number), None) if track is not None else None
+        wait = process.wait(self._moment_id, number) if process is not None else None
         return (name, process, wait) if process is not None and wait is not None else None
 
     def _decide(self, recorded: Decided) -> None:

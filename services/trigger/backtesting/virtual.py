@@ -111,8 +111,9 @@ class VirtualRun:
                 self._decide(each, wait, max(ready, self._now))
 
     def _wait_of(self, key: WaitKey) -> Wait:
-        track = self._shelf.processes[key[0]][1].tracks[key[1]]
-        return next(wait for wait in track.waits if wait.number == key[2])
+        wait = self._shelf.processes[key[0]][1].wait(key[1], key[2])
+        assert wait is not None
+        return wait
 
     def _decide(self, key: WaitKey, wait: Wait, now: int) -> None:
         name, process = self._shelf.processes[key[0]]

@@ -78,8 +78,7 @@ def apply_newest(
         for moment in rules.moments.get(template.type, ()):
             track = _track(process, process_key, moment, effects)
             if role is not Role.CONTENT:
-                current = next((wait for wait in track.waits if wait.number == track.current), None)
-                walk = Walk(moment, track, track.waits, current, None)
+                walk = Walk(moment, track, track.waits, track.wait(track.current), None)
                 walk.step(role, reason, signal)
                 _settle_walk(walk, process_key, effects)
     process.entries.append((key[0], entry.sequence))

@@ -69,6 +69,13 @@ class Track(msgspec.Struct, array_like=True, gc=False):
     frozen_until: int = -1
     raises: int = 0
 
+    def wait(self, number: int) -> Wait | None:
+        """The pending wait of a number."""
+        for wait in self.waits:
+            if wait.number == number:
+                return wait
+        return None
+
 
 class Snapshot(msgspec.Struct, array_like=True, gc=False):
     """The fold of the oldest signals of a process, up to and including the key `until`.
@@ -100,6 +107,11 @@ class Process(msgspec.Struct, array_like=True, gc=False):
     tracks: dict[str, Track] = {}
     snapshot: Snapshot | None = None
     ignored: int = 0
+
+    def wait(self, moment_id: str, number: int) -> Wait | None:
+        """The pending wait of a moment and number."""
+        track = self.tracks.get(moment_id)
+        return track.wait(number) if track is not None else None
 
 
 _encoder = msgspec.msgpack.Encoder()

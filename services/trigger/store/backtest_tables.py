@@ -1,4 +1,4 @@
-"""Migration 7: the jobs of back-tests, and what a back-test needs to go through the log as it ran."""
+"""Migrations 7 and 12: the jobs of back-tests, and what a back-test needs to go through the log as it ran."""
 
 from __future__ import annotations
 
@@ -36,4 +36,14 @@ BACKTEST_MIGRATION = Migration(
     version=7,
     name="back-tests",
     statements={"sqlite": _statements("BLOB"), "postgresql": _statements("BYTEA")},
+)
+
+_FINDING_RETIMED = (
+    "CREATE INDEX retimed_by_due ON retimed (due_at)",
+    "CREATE INDEX retimed_by_profile ON retimed (moment_id, profile_key)",
+)
+RETIMED_MIGRATION = Migration(
+    version=12,
+    name="finding retimed waits by due and by profile",
+    statements={"sqlite": _FINDING_RETIMED, "postgresql": _FINDING_RETIMED},
 )

@@ -6,13 +6,13 @@ worker was late, or learned of an edit after its instant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from contracts.moments import MomentState
 from contracts.wire import decode_moment_state, encode
 from services.trigger.store.records import last_sequence
-from services.trigger.store.rows import Rows
+from services.trigger.store.rows import Row, Rows
 
 _SETTLEMENT_COLUMNS = {
     "moment_id": "text",
@@ -110,21 +110,16 @@ def retimed_waits(rows: Rows, moment_id: str) -> Iterator[Retimed]:
         "SELECT version, after, profile_key, process_key, number, due_at FROM retimed WHERE moment_id = ?"
         " AND (after, version, process_key, number) > (?, ?, ?, ?) ORDER BY after, version, process_key, number LIMIT ?"
     )
-    place: tuple[int, int, bytes, int] = (-1, 0, b"", 0)
-    while True:
-        found = rows.execute(sql, (moment_id, *place, _CHUNK))
-        for version, after, profile, process, number, due in found:
-            yield Retimed(
-                version=version,
-                after=after,
-                profile_key=bytes(profile),
-                process_key=bytes(process),
-                number=number,
-                due_at=due,
-            )
-        if len(found) < _CHUNK:
-            return
-        place = (found[-1][1], found[-1][0], bytes(found[-1][3]), found[-1][4])
+    found = _pages(rows, sql, moment_id, (-1, 0, b"", 0), lambda row: (row[1], row[0], bytes(row[3]), row[4]))
+    for version, after, profile, process, number, due in found:
+        yield Retimed(
+            version=version,
+            after=after,
+            profile_key=bytes(profile),
+            process_key=bytes(process),
+            number=number,
+            due_at=due,
+        )
 
 
 def decisions(rows: Rows, moment_id: str) -> Iterator[Decided]:
@@ -134,26 +129,30 @@ def decisions(rows: Rows, moment_id: str) -> Iterator[Decided]:
         " FROM raises WHERE moment_id = ? AND after IS NOT NULL AND (decided_at, id) > (?, ?)"
         " ORDER BY decided_at, id LIMIT ?"
     )
-    place = (-1, "")
+    for row in _pages(rows, sql, moment_id, (-1, ""), lambda row: (row[6], row[0])):
+        yield Decided(
+            id=row[0],
+            profile_key=bytes(row[1]),
+            process_key=bytes(row[2]),
+            raised=bool(row[3]),
+            reason=row[4],
+            due_at=row[5],
+            decided_at=row[6],
+            number=row[7],
+            run=row[8],
+            version=row[9],
+            after=row[10],
+        )
+
+
+def _pages(rows: Rows, sql: str, moment_id: str, place: Row, place_of: Callable[[Row], Row]) -> Iterator[Row]:
+    """The rows of a moment after a place, a chunk to a statement; each goes on at the place of the last row."""
     while True:
         found = rows.execute(sql, (moment_id, *place, _CHUNK))
-        for row in found:
-            yield Decided(
-                id=row[0],
-                profile_key=bytes(row[1]),
-                process_key=bytes(row[2]),
-                raised=bool(row[3]),
-                reason=row[4],
-                due_at=row[5],
-                decided_at=row[6],
-                number=row[7],
-                run=row[8],
-                version=row[9],
-                after=row[10],
-            )
+        yield from found
         if len(found) < _CHUNK:
             return
-        place = (found[-1][6], found[-1][0])
+        place = place_of(found[-1])
 
 
 def forget_course(rows: Rows, before: int, limit: int = 1000) -> int:

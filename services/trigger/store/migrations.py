@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.trigger.store.backtest_tables import BACKTEST_MIGRATION
+from services.trigger.store.backtest_tables import BACKTEST_MIGRATION, RETIMED_MIGRATION
 from services.trigger.store.forgetting import HOUSEKEEPING_MIGRATION
 from services.trigger.store.profiles import PROFILES_MIGRATION, PROFILES_SINCE_MIGRATION
 from services.trigger.store.received import RECEIVED_MIGRATION
@@ -137,4 +137,5 @@ MIGRATIONS = (
     PROFILES_SINCE_MIGRATION,
     RECEIVED_MIGRATION,
     TOKENS_MIGRATION,
+    RETIMED_MIGRATION,
 )

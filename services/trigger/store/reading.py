@@ -12,8 +12,9 @@ from contracts.moments import MomentState
 from contracts.wire import decode_moment_state
 from services.trigger.engine.decide import ProcessId
 from services.trigger.engine.state import Process, decode_process
-from services.trigger.store.records import RAISE_COLUMNS, DueWait, RaiseRow, raise_of
+from services.trigger.store.raises import RAISE_COLUMNS, RaiseRow, raise_of
 from services.trigger.store.rows import Rows
+from services.trigger.store.waits import DueWait
 
 _CHUNK = 500
 

@@ -1,22 +1,20 @@
-"""The trigger's tables as functions of one transaction: waits, raises, ledger, partitions, read models."""
+"""The trigger's tables as functions of one transaction: effects, ledger, partitions, the log's end, read models."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from contracts.configurations import ConfigurationState
 from contracts.moments import MomentState
 from contracts.wire import decode_configuration_state, decode_moment_state, encode
 from services.trigger.engine.application import ProfileId
 from services.trigger.engine.decide import raise_id_of, stopped_id_of
-from services.trigger.engine.effects import Contradiction, Effects, ProcessKey, Stopped, WaitKey
+from services.trigger.engine.effects import Contradiction, Effects, ProcessKey, Stopped
 from services.trigger.engine.walk import STOPPED
 from services.trigger.store.cache import Stored
 from services.trigger.store.keys import profile_key
+from services.trigger.store.raises import RaiseRow, insert_raises
 from services.trigger.store.rollups import MOST, SIGNALS, Outcome, add_rollups, adding, by_partition, feed_outcomes
 from services.trigger.store.rows import Rows
 
@@ -31,93 +29,10 @@ _CONTRADICTION_COLUMNS = {
     "time": "int8",
     "received_at": "int8",
 }
-_RECOVERY_COLUMNS = {
-    "raise_id": "text",
-    "moment_id": "text",
-    "profile_key": "bytea",
-    "process_key": "bytea",
-    "source": "text",
-    "signal_id": "text",
-    "time": "int8",
-    "received_at": "int8",
-    "recorded_at": "int8",
-    "value": "text",
-}
-RAISE_COLUMNS = {
-    "id": "text",
-    "moment_id": "text",
-    "profile_key": "bytea",
-    "process_key": "bytea",
-    "raised": "bool",
-    "reason": "text",
-    "due_at": "int8",
-    "decided_at": "int8",
-    "event": "bytea",
-    "number": "int4",
-    "opened_at": "int8",
-    "last_at": "int8",
-    "run": "int8",
-    "version": "int8",
-    "after": "int8",
-    "orders": "text",
-}
 
 
 class Fenced(Exception):
     """Another process has taken the partition."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RaiseRow:
-    """A decided occurrence. `event`: the bytes that were published, empty when it was suppressed.
-
-    `number`: of the wait. `opened_at`, `last_at`: first and last activity. `run`: the run in which it was opened.
-    `version`: the settings it was judged with. `after`: the place in the signal log up to which signals were applied;
-    of the profile's signals exactly those at or before it. These are None in what was recorded before they were kept.
-    `orders`: JSON text, the orders raised, where that is once for each order.
-    """
-
-    id: str
-    moment_id: str
-    profile_key: bytes
-    process_key: bytes
-    raised: bool
-    reason: str
-    due_at: int
-    decided_at: int
-    event: bytes
-    number: int | None
-    opened_at: int | None
-    last_at: int | None
-    run: int | None
-    version: int | None
-    after: int | None
-    orders: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecoveryRow:
-    """The recovery of a raise. `value`: JSON text of the amounts by currency."""
-
-    raise_id: str
-    moment_id: str
-    profile_key: bytes
-    process_key: bytes
-    source: str
-    signal_id: str
-    time: int
-    received_at: int
-    recorded_at: int
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class DueWait:
-    """A row of the due index."""
-
-    key: WaitKey
-    partition: int
-    due_at: int
 
 
 def make_partitions(rows: Rows, count: int) -> None:
@@ -214,96 +129,10 @@ def add_counts(rows: Rows, counts: Mapping[tuple[str, str], int], partition: int
     add_rollups(rows, by_partition(counts, partition), now)
 
 
-def due_waits(rows: Rows, partition: int, until: int, limit: int) -> list[DueWait]:
-    """The waits of a partition that stand in the index at or before `until`, earliest first."""
-    found = rows.execute(
-        "SELECT process_key, moment_id, number, due_at FROM waits"
-        " WHERE partition = ? AND due_at <= ? ORDER BY due_at LIMIT ?",
-        (partition, until, limit),
-    )
-    return [DueWait((bytes(key), moment, number), partition, due) for key, moment, number, due in found]
-
-
-def waits_of_profiles(rows: Rows, profiles: Iterable[bytes], until: int) -> list[DueWait]:
-    """The waits of profiles that stand in the index at or before `until`."""
-    found = rows.select_in(
-        "SELECT w.process_key, w.moment_id, w.number, w.partition, w.due_at"
-        " FROM processes p JOIN waits w ON w.process_key = p.key WHERE p.profile_key IN {values} AND w.due_at <= ?",
-        profiles,
-        "bytea",
-        more=(until,),
-    )
-    return [DueWait((bytes(key), moment, n), partition, due) for key, moment, n, partition, due in found]
-
-
-def move_waits(rows: Rows, moved: Sequence[tuple[int, WaitKey]]) -> None:
-    """Set the index entries of waits: (due, wait)."""
-    values = [(due, *key) for due, key in moved]
-    if not rows.postgresql:
-        rows.execute_many("UPDATE waits SET due_at = ? WHERE process_key = ? AND moment_id = ? AND number = ?", values)
-    elif values:
-        rows.execute(
-            "UPDATE waits SET due_at = moved.due"
-            " FROM unnest(?::int8[], ?::bytea[], ?::text[], ?::int4[]) AS moved (due, process, moment, place)"
-            " WHERE process_key = moved.process AND moment_id = moved.moment AND number = moved.place",
-            [list(column) for column in zip(*values, strict=True)],
-        )
-
-
-def delete_waits(rows: Rows, keys: Iterable[WaitKey]) -> None:
-    """Take waits out of the index."""
-    rows.execute_many("DELETE FROM waits WHERE process_key = ? AND moment_id = ? AND number = ?", list(keys))
-
-
-def next_due(rows: Rows, partitions: Iterable[int]) -> dict[int, int]:
-    """Per partition the earliest entry of the index."""
-    sql = "SELECT min(due_at) FROM waits WHERE partition = ?"
-    found = {partition: rows.execute(sql, (partition,))[0][0] for partition in partitions}
-    return {partition: due for partition, due in found.items() if due is not None}
-
-
 def unsent_partitions(rows: Rows) -> set[int]:
     """The partitions of which messages wait in the outbox."""
     sql = "SELECT DISTINCT partition FROM outbox WHERE sent_at IS NULL AND partition IS NOT NULL"
     return {partition for (partition,) in rows.execute(sql)}
-
-
-def waits_of_moment(rows: Rows, moment_id: str, partitions: Iterable[int]) -> list[DueWait]:
-    """The pending waits of a moment in some partitions, earliest entry first."""
-    found = rows.select_in(
-        "SELECT process_key, moment_id, number, partition, due_at FROM waits"
-        " WHERE partition IN {values} AND moment_id = ?",
-        partitions,
-        "int4",
-        more=(moment_id,),
-    )
-    waits = [DueWait((bytes(key), moment, n), partition, due) for key, moment, n, partition, due in found]
-    return sorted(waits, key=lambda wait: (wait.due_at, wait.key))
-
-
-def insert_raises(rows: Rows, raises: Sequence[RaiseRow]) -> set[str]:
-    """Record decisions; the ids that were not recorded before (DOMAIN §6.9)."""
-    values = [tuple(getattr(row, column) for column in RAISE_COLUMNS) for row in raises]
-    return rows.insert_new("raises", RAISE_COLUMNS, values, "id", "(id)") if values else set()
-
-
-def raises_by_id(rows: Rows, ids: Iterable[str]) -> dict[str, RaiseRow]:
-    """The recorded raises among some ids; suppressed occurrences are left out."""
-    sql = f"SELECT {', '.join(RAISE_COLUMNS)} FROM raises WHERE id IN {{values}} AND raised"  # noqa: S608
-    return {row[0]: raise_of(row) for row in rows.select_in(sql, ids, "text")}
-
-
-def raise_of(row: Sequence[Any]) -> RaiseRow:
-    """A row as it comes from either database: SQLite has no booleans, PostgreSQL gives views of bytes."""
-    columns = dict(zip(RAISE_COLUMNS, row, strict=True))
-    blobs = {name: bytes(columns[name]) for name in ("profile_key", "process_key", "event")}
-    return RaiseRow(**{**columns, **blobs, "raised": bool(columns["raised"])})
-
-
-def insert_recoveries(rows: Rows, recoveries: Sequence[RecoveryRow]) -> set[str]:
-    """Record recoveries; the raises that had none before."""
-    values = [tuple(getattr(each, name) for name in _RECOVERY_COLUMNS) for each in recoveries]
-    return rows.insert_new("recoveries", _RECOVERY_COLUMNS, values, "raise_id", "(raise_id)") if values else set()
 
 
 def last_sequence(rows: Rows) -> int:
@@ -312,32 +141,6 @@ def last_sequence(rows: Rows) -> int:
     Other workers' signals, which may have greater places, are of other profiles.
     """
     return int(rows.execute("SELECT max(sequence) FROM signals")[0][0] or 0)
-
-
-def last_raises(rows: Rows, moment_id: str, profiles: Iterable[bytes]) -> dict[bytes, int]:
-    """Per profile the greatest due of its raises of a moment."""
-    sql = (
-        "SELECT profile_key, max(due_at) FROM raises WHERE profile_key IN {values} AND moment_id = ? AND raised"
-        " GROUP BY profile_key"
-    )
-    return {bytes(key): due for key, due in rows.select_in(sql, profiles, "bytea", more=(moment_id,))}
-
-
-def raised_orders(rows: Rows, moment_id: str, profiles: Iterable[bytes]) -> dict[bytes, set[str]]:
-    """Per profile the orders of its raises of a moment."""
-    sql = (
-        "SELECT profile_key, orders FROM raises WHERE profile_key IN {values} AND moment_id = ? AND orders IS NOT NULL"
-    )
-    found: dict[bytes, set[str]] = {}
-    for key, orders in rows.select_in(sql, profiles, "bytea", more=(moment_id,)):
-        found.setdefault(bytes(key), set()).update(json.loads(orders))
-    return found
-
-
-def raised_dues(rows: Rows, ids: Iterable[str]) -> list[tuple[str, str, int]]:
-    """Id, moment and due of those of the ids that are raises."""
-    sql = "SELECT id, moment_id, due_at FROM raises WHERE id IN {values} AND raised"
-    return list(rows.select_in(sql, ids, "text"))
 
 
 def recent_signals(rows: Rows, since: int, margin: int) -> set[bytes]:

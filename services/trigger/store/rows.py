@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from peewee import Database, PostgresqlDatabase
 
 Row = tuple[Any, ...]
+T = TypeVar("T")
 _CHUNK = 500
 
 
@@ -93,7 +94,7 @@ class Rows:
         """Rows of a statement with `IN {values}`; parameters `more` come after the values."""
         everything = list(values)
         cursor = self.database.connection().cursor()
-        for chunk in _chunks(everything, len(everything) or 1 if self.postgresql else _CHUNK):
+        for chunk in chunks(everything, len(everything) or 1 if self.postgresql else _CHUNK):
             if self.postgresql:
                 cursor.execute(sql.replace("IN {values}", f"= ANY(%b::{kind}[])").replace("?", "%s"), [chunk, *more])
             else:
@@ -119,7 +120,8 @@ class Rows:
             cursor.executemany(sql.replace("?", "%s") if self.postgresql else sql, rows)
 
 
-def _chunks(values: Sequence[Any], size: int) -> Iterator[list[Any]]:
+def chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The values in lists of at most `size`."""
     iterator = iter(values)
     while chunk := list(islice(iterator, size)):
         yield chunk

@@ -65,7 +65,6 @@ class BatchShelf:
         self._cache.trim()
         self._touched: set[ProcessKey] = set()
         self._fresh: dict[int, Signal] = {}
-        self._profile_keys: dict[ProfileId, bytes] = {}
         self._partitions: dict[bytes, int] = {}
         self._batch: set[int] = set()
         self._levels: dict[tuple[bytes, str], list[Entry]] = {}
@@ -77,7 +76,7 @@ class BatchShelf:
         rows = []
         for sequence, arrival in zip(sequences, arrivals, strict=True):
             signal = arrival.signal
-            owner = arrival.profile_key = self._profile_key(arrival.profile)
+            owner = arrival.profile_key = profile_key(arrival.profile)
             self._partitions[owner] = arrival.partition
             arrival.entry = Entry(sequence, signal)
             rows.append(
@@ -155,7 +154,7 @@ class BatchShelf:
 
     def process(self, profile: ProfileId, kind: str, process_id: str) -> tuple[ProcessKey, Process]:
         """The process, made when it is new."""
-        owner = self._profile_key(profile)
+        owner = profile_key(profile)
         key = process_key(owner, kind, process_id)
         stored = self._cache.stored.get(key)
         if stored is None:
@@ -167,7 +166,7 @@ class BatchShelf:
 
     def siblings(self, profile: ProfileId, kind: str) -> list[tuple[ProcessKey, Process]]:
         """Every process of that kind of the profile."""
-        owner = self._profile_key(profile)
+        owner = profile_key(profile)
         owned = self._cache.owned(owner)
         if kind not in owned.complete:
             self._load_siblings({owner}, kind)
@@ -175,7 +174,7 @@ class BatchShelf:
 
     def level_entries(self, profile: ProfileId, kind: str) -> list[Entry]:
         """The profile's signals that belong to every process of that kind, in order."""
-        place = (self._profile_key(profile), kind)
+        place = (profile_key(profile), kind)
         if place not in self._levels:
             self._load_levels({place[0]}, kind)
         found = self._levels[place] + self._new_levels.get(place, [])
@@ -197,12 +196,6 @@ class BatchShelf:
     def _may_exist(self, key: ProcessKey, owner: bytes, kind: str) -> bool:
         """Whether a process that is not in hand may stand in the database."""
         return key not in self._cache.stored and kind not in self._cache.owned(owner).complete
-
-    def _profile_key(self, profile: ProfileId) -> bytes:
-        key = self._profile_keys.get(profile)
-        if key is None:
-            key = self._profile_keys[profile] = profile_key(profile)
-        return key
 
     def _allocate(self, count: int) -> range | list[int]:
         if self._rows.postgresql:
@@ -238,6 +231,6 @@ class BatchShelf:
         for sequence, body in self._rows.select_in(_SELECT_LEVELS, numbers, "int8", more=levels):
             if sequence not in self._batch:
                 signal = decode_signal(bytes(body))
-                place = (self._profile_key(profile_of(signal)), kind)
+                place = (profile_key(profile_of(signal)), kind)
                 if place in self._levels:
                     self._levels[place].append(Entry(sequence, signal))

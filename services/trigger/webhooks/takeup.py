@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 import structlog
 
-from contracts.topology import DEAD_LETTERS, JOURNEYS, WEBHOOKS, WEBHOOKS_QUEUE, Binding
+from contracts.topology import JOURNEYS, WEBHOOKS, WEBHOOKS_QUEUE, Binding
+from services.trigger.dead_letters import dead_letter
 from services.trigger.engine.application import ProfileId
 from services.trigger.store.keys import profile_key
 from services.trigger.webhooks.patterns import matches
 from services.trigger.webhooks.store.deliveries import DeliveryRows, Taken
 from services.trigger.webhooks.store.subscriptions import SubscriptionRows
-from shared.broker import Broker, Consumer, Delivery, Message, Publisher
+from shared.broker import Broker, Consumer, Delivery, Publisher
 from shared.clock import Clock, stopwatch
 
 _log = structlog.get_logger("trigger.webhooks")
@@ -195,15 +196,7 @@ class TakeUp:
 
     def _bury(self, delivery: Delivery, reason: str) -> None:
         _log.error("webhooks.unreadable", routing_key=delivery.routing_key[:200], reason=reason)
-        message = Message(
-            exchange=DEAD_LETTERS,
-            routing_key="dead",
-            body=delivery.body,
-            message_id="dead",
-            content_type="application/octet-stream",
-            headers={"reason": reason[:500], "queue": WEBHOOKS},
-        )
-        self._publisher.publish(message).result(_CONFIRM)
+        self._publisher.publish(dead_letter(delivery.body, WEBHOOKS, reason)).result(_CONFIRM)
 
 
 def _bindings(patterns: Iterable[str]) -> list[Binding]:
