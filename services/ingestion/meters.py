@@ -6,6 +6,7 @@ from prometheus_client import Counter, Histogram
 
 ACCEPTED = Counter("moments_signals_accepted", "Signals confirmed by the broker.", ("kind", "touchpoint"))
 REFUSED = Counter("moments_signals_refused", "Signals, or whole requests, that were refused.", ("code",))
+IGNORED = Counter("moments_segment_calls_ignored", "Calls of Segment clients that are no signal.", ("reason",))
 CONFIRMED = Histogram(
     "moments_signals_confirm_seconds",
     "Time from handing the signals of a request to the broker until the last was confirmed.",

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import marshmallow as ma
 import msgspec
-from flask import Flask, Request, Response, g, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from flask import Flask, Response, g, request
 
 from contracts.signals import KINDS, SignalKind
 from services.ingestion.admission import admit_key, configuration_of, origin_allowed
-from services.ingestion.bodies import LARGEST_BODY, Body, gunzip, parse
-from services.ingestion.intake import MOST_ITEMS, Intake, Result
-from services.ingestion.key_uses import KeyUses
+from services.ingestion.bodies import Body
+from services.ingestion.intake import MOST_ITEMS, Result
 from services.ingestion.keys import Keys
 from services.ingestion.parcels import read_parcel
 from services.ingestion.reading import Reception, valid_traceparent
-from services.ingestion.refusal_reports import RefusalReports, Sender
+from services.ingestion.refusal_reports import Sender
 from services.ingestion.refusals import Refusal
+from services.ingestion.requests import Gate, Refused, body_of, read_request
 from services.ingestion.shapes import SHAPES, AnySignal
-from shared.clock import Clock
 from shared.http import Blueprint
 from shared.problems import CONTENT_TYPE, FaultSchema, ProblemSchema, problem
 
@@ -35,7 +32,7 @@ PUBLIC: Mapping[str, str] = {
     **{f"/v1/signals/{kind.name}": "authenticated by the keys of an audience configuration" for kind in KINDS},
 }
 _PROBLEM_TYPE = "urn:moments:problem:"
-_ALLOWED_HEADERS = "Content-Type, X-Api-Key, Content-Encoding, Traceparent"
+_ALLOWED_HEADERS = "Content-Type, X-Api-Key, Content-Encoding, Traceparent, Authorization"
 _PREFLIGHT_SECONDS = "7200"
 
 
@@ -68,25 +65,6 @@ class SignalProblemSchema(ProblemSchema):
     )
 
 
-class _Refused(Exception):
-    """The whole request is refused."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.reason)
-        self.refusal = refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What the views work with."""
-
-    keys: Keys
-    intake: Intake
-    reports: RefusalReports
-    uses: KeyUses
-    clock: Clock
-
-
 def signal_views(gate: Gate) -> Blueprint:
     """The routes: one for each kind of the catalogue, one for batches, one that says what is unknown."""
     blueprint = Blueprint("signals", __name__, description="Signals of known customers, sent in real time.")
@@ -101,7 +79,7 @@ def _kind_view(gate: Gate, kind: SignalKind) -> Callable[[], Response]:
     def view() -> Response:
         try:
             (result,) = _take(gate, kind)
-        except _Refused as refused:
+        except Refused as refused:
             return _refuse(gate, refused.refusal, kind.name)
         return _answer([result]) if result.refusal is None else _problem(result.refusal)
 
@@ -120,7 +98,7 @@ def _batch_view(gate: Gate) -> Callable[[], Response]:
         """
         try:
             results = _take(gate, None)
-        except _Refused as refused:
+        except Refused as refused:
             return _refuse(gate, refused.refusal, "")
         return _answer(results)
 
@@ -131,8 +109,8 @@ def _unknown_view(gate: Gate) -> Callable[[str], Response]:
     def unknown_kind(kind: str) -> Response:  # noqa: ARG001 - the path's own name
         """A kind of signal that the catalogue does not have."""
         try:
-            _received(request)
-        except _Refused as refused:
+            read_request(request)
+        except Refused as refused:
             return _refuse(gate, refused.refusal, "")
         return _refuse(gate, Refusal(404, "unknown_kind", "the catalogue has no such kind of signal"), "")
 
@@ -140,7 +118,7 @@ def _unknown_view(gate: Gate) -> Callable[[str], Response]:
 
 
 def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
-    data = _received(request)
+    data = read_request(request)
     if kind is None and request.mimetype == "text/plain":
         return _take_parcel(gate, data)
     now = gate.clock.now()
@@ -150,31 +128,31 @@ def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
     if isinstance(admitted, Refusal):
         sender = Sender.of(configuration_of(directory, key_header), key_header)
         _report(gate, admitted, sender, data, kind, now)
-        raise _Refused(admitted)
+        raise Refused(admitted)
     gate.uses.note(admitted.key_id, now)
-    body = _body(request, data)
+    body = body_of(request, data)
     if kind is None and type(body.value) is list and len(body.value) > MOST_ITEMS:
-        raise _Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
+        raise Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
     trace = valid_traceparent(request.headers.get("traceparent"))
     return gate.intake.take(body, kind, Reception(admitted, now, trace))
 
 
 def _take_parcel(gate: Gate, data: bytes) -> list[Result]:
     """Signals with their key in the body: what a browser sends without asking first, also from a page that closes."""
-    body = _decoded(request, data)
+    body = body_of(request, data, plain=True)
     parcel = read_parcel(body)
     if isinstance(parcel, Refusal):
-        raise _Refused(parcel)
+        raise Refused(parcel)
     g.signal_key = parcel.key
     now = gate.clock.now()
     admitted = admit_key(gate.keys.directory, parcel.key, request.headers.get("Origin"), now)
     if isinstance(admitted, Refusal):
         sender = Sender.of(configuration_of(gate.keys.directory, parcel.key), parcel.key)
         _report_items(gate, admitted, sender, parcel.body, data, now)
-        raise _Refused(admitted)
+        raise Refused(admitted)
     gate.uses.note(admitted.key_id, now)
     if len(parcel.body.value) > MOST_ITEMS:
-        raise _Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
+        raise Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
     return gate.intake.take(parcel.body, None, Reception(admitted, now))
 
 
@@ -188,38 +166,10 @@ def _report(gate: Gate, refusal: Refusal, sender: Sender, data: bytes, kind: Sig
     if len(data) > LARGEST_REPORTED or not gate.reports.allows(sender.configuration):
         return
     try:
-        body = _body(request, data)
-    except _Refused:
+        body = body_of(request, data)
+    except Refused:
         return
     gate.intake.report(refusal, sender, body, kind.name if kind is not None else "", now)
-
-
-def _received(request: Request) -> bytes:
-    """The body as it came. It is read also when it will be refused, else the sender sees a reset for an answer."""
-    try:
-        data = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        data = None
-    if data is None or len(data) > LARGEST_BODY:
-        raise _Refused(Refusal(413, "too_large", f"a body may have at most {LARGEST_BODY} bytes"))
-    return data
-
-
-def _body(request: Request, data: bytes) -> Body:
-    if not request.is_json:
-        raise _Refused(Refusal(415, "not_json", "send JSON, with the header Content-Type: application/json"))
-    return _decoded(request, data)
-
-
-def _decoded(request: Request, data: bytes) -> Body:
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("identity", "", "gzip", "x-gzip"):
-        raise _Refused(Refusal(415, "not_json", "the only content encoding is gzip"))
-    whole = gunzip(data) if encoding in ("gzip", "x-gzip") else data
-    body = whole if isinstance(whole, Refusal) else parse(whole)
-    if isinstance(body, Refusal):
-        raise _Refused(body)
-    return body
 
 
 def _refuse(gate: Gate, refusal: Refusal, kind: str) -> Response:

@@ -25,8 +25,11 @@ from services.ingestion.keys import Keys
 from services.ingestion.leadership import Leadership
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.refusal_reports import RefusalReports
+from services.ingestion.requests import Gate
+from services.ingestion.segment.views import PUBLIC as SEGMENT_PUBLIC
+from services.ingestion.segment.views import segment_views
 from services.ingestion.store import SCHEMA, IngestionStore
-from services.ingestion.views import PUBLIC, Gate, set_up_cors, signal_views
+from services.ingestion.views import PUBLIC, set_up_cors, signal_views
 from shared.broker import Broker, Publisher, connect_broker
 from shared.clock import Clock, SystemClock
 from shared.http import NotReady, create_service
@@ -116,9 +119,9 @@ def _create_app(settings: Settings, gate: Gate, broker: Broker, publisher: Publi
         settings,
         title="Moments: ingestion",
         description="Takes signals; a signal answered with 200 is stored.",
-        blueprints=[signal_views(gate), sdk_views.blueprint],
+        blueprints=[signal_views(gate), segment_views(gate), sdk_views.blueprint],
         checks={"broker": broker_takes_messages, "lost": nothing_is_lost, "configuration": config_was_heard},
-        public={**PUBLIC, **sdk_views.PUBLIC},
+        public={**PUBLIC, **SEGMENT_PUBLIC, **sdk_views.PUBLIC},
         max_body=LARGEST_BODY + 1,  # werkzeug cuts a chunked body there, in silence
     )
     _declare_key_scheme(app)

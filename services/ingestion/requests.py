@@ -1,0 +1,60 @@
+"""Reading a request, whatever API it is of: its bytes within a bound, its JSON, or why it is refused as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from services.ingestion.bodies import LARGEST_BODY, Body, gunzip, parse
+from services.ingestion.intake import Intake
+from services.ingestion.key_uses import KeyUses
+from services.ingestion.keys import Keys
+from services.ingestion.refusal_reports import RefusalReports
+from services.ingestion.refusals import Refusal
+from shared.clock import Clock
+
+
+class Refused(Exception):
+    """The whole request is refused."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What the views work with."""
+
+    keys: Keys
+    intake: Intake
+    reports: RefusalReports
+    uses: KeyUses
+    clock: Clock
+
+
+def read_request(request: Request) -> bytes:
+    """The body as it came. It is read also when it will be refused, else the sender sees a reset for an answer."""
+    try:
+        data = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        data = None
+    if data is None or len(data) > LARGEST_BODY:
+        raise Refused(Refusal(413, "too_large", f"a body may have at most {LARGEST_BODY} bytes"))
+    return data
+
+
+def body_of(request: Request, data: bytes, *, plain: bool = False) -> Body:
+    """The parsed body. `plain`: what it is declared as does not matter; browsers send JSON as plain text."""
+    if not plain and not request.is_json:
+        raise Refused(Refusal(415, "not_json", "send JSON, with the header Content-Type: application/json"))
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "", "gzip", "x-gzip"):
+        raise Refused(Refusal(415, "not_json", "the only content encoding is gzip"))
+    whole = gunzip(data) if encoding in ("gzip", "x-gzip") else data
+    body = whole if isinstance(whole, Refusal) else parse(whole)
+    if isinstance(body, Refusal):
+        raise Refused(body)
+    return body

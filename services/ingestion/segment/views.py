@@ -1,0 +1,176 @@
+"""Segment's HTTP API: `/v1/batch`, `/v1/track` … and the short paths of browsers, by host and key alone."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import marshmallow as ma
+import msgspec
+from flask import Response, g, request
+
+from services.ingestion import meters
+from services.ingestion.admission import Admitted, admit_key
+from services.ingestion.bodies import Body
+from services.ingestion.intake import MOST_ITEMS, Result
+from services.ingestion.reading import Reception
+from services.ingestion.refusals import Refusal
+from services.ingestion.requests import Gate, Refused, body_of, read_request
+from services.ingestion.segment.mapping import CALLS, declared_table, to_signal
+from shared.http import Blueprint
+
+_SHORT = {"t": "track", "p": "page", "s": "screen", "i": "identify", "g": "group", "a": "alias", "b": "batch"}
+_PATHS: Mapping[str, str] = {
+    **{f"/v1/{call}": call for call in (*CALLS, "batch")},
+    **{f"/v1/{short}": call for short, call in _SHORT.items()},
+}
+_KEYED = "authenticated by the keys of an audience configuration, as Segment's clients send them"
+PUBLIC: Mapping[str, str] = {
+    **dict.fromkeys(_PATHS, _KEYED),
+    "/v1/projects/<key>/settings": "asked by Segment's web client before it sends; holds what it was asked with",
+}
+_RETRY_AFTER = "1"
+
+
+class SegmentAnswerSchema(ma.Schema):
+    """What became of a request, as Segment's clients read it; `accepted`, `ignored` and `refused` are ours."""
+
+    success = ma.fields.Boolean(required=True)
+    code = ma.fields.String(metadata={"description": "Why, for machines."})
+    message = ma.fields.String(metadata={"description": "Why, in words."})
+    accepted = ma.fields.Integer(metadata={"description": "Calls that became signals and are stored."})
+    ignored = ma.fields.Dict(
+        keys=ma.fields.String(), values=ma.fields.Integer(), metadata={"description": "Reason → calls that are none."}
+    )
+    refused = ma.fields.List(
+        ma.fields.Dict(), metadata={"description": "Calls that would be signals, and what is wrong with each."}
+    )
+
+
+def segment_views(gate: Gate) -> Blueprint:
+    """The routes of Segment's API."""
+    blueprint = Blueprint("segment", __name__, description="Calls of Segment's and RudderStack's clients.")
+    for path, call in _PATHS.items():
+        _route(blueprint, path)(_call_view(gate, call, path))
+    _settings_route(blueprint)
+    return blueprint
+
+
+def _route(blueprint: Blueprint, path: str) -> Callable[[Any], Any]:
+    def decorate(view: Any) -> Any:
+        for status, text in ((400, "The body is no JSON"), (401, "The key"), (403, "The key"), (503, "Send it again")):
+            view = blueprint.alt_response(status, schema=SegmentAnswerSchema, description=text)(view)
+        view = blueprint.response(200, SegmentAnswerSchema, description="Taken")(view)
+        described = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+        view = blueprint.doc(security=[{"signalKey": []}], requestBody=described)(view)
+        return blueprint.route(path, methods=["POST"])(view)
+
+    return decorate
+
+
+def _call_view(gate: Gate, call: str, path: str) -> Callable[[], Response]:
+    def view() -> Response:
+        try:
+            return _taken(gate, call)
+        except Refused as refused:
+            gate.intake.refuse(refused.refusal, g.get("signal_key"), "")
+            return _refusal(refused.refusal)
+
+    view.__name__ = f"segment_{path.rpartition('/')[2]}"
+    view.__doc__ = f"Take {'calls' if call == 'batch' else f'one call `{call}`'} of a Segment client."
+    return view
+
+
+def _taken(gate: Gate, call: str) -> Response:
+    data = read_request(request)
+    body = body_of(request, data, plain=True)
+    document = body.value
+    if type(document) is not dict:
+        raise Refused(Refusal(400, "malformed", "the body is no JSON object"))
+    g.signal_key = key = _basic_key() or request.headers.get("X-Api-Key") or _text(document.get("writeKey"))
+    now = gate.clock.now()
+    admitted = admit_key(gate.keys.directory, key, request.headers.get("Origin"), now)
+    if isinstance(admitted, Refusal):
+        raise Refused(admitted)
+    gate.uses.note(admitted.key_id, now)
+    messages = document.get("batch") if call == "batch" else [{**document, "type": call}]
+    if type(messages) is not list or len(messages) > MOST_ITEMS:
+        raise Refused(Refusal(400, "malformed", f"batch must be a list of at most {MOST_ITEMS} calls"))
+    signals, ignored = _signals(messages, admitted, document)
+    results = gate.intake.take(Body(signals, clean=body.clean), None, Reception(admitted, now)) if signals else []
+    return _answer(results, ignored)
+
+
+def _signals(
+    messages: list[Any], admitted: Admitted, document: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], Counter[str]]:
+    signals, ignored, table = [], Counter[str](), declared_table()
+    shared = {name: document[name] for name in ("context", "integrations") if name in document}
+    for message in messages:
+        if type(message) is not dict:
+            ignored["no_call"] += 1
+            continue
+        whole = {**shared, **message}
+        found = to_signal(whole, str(whole.get("type", "")), admitted.listener.id_types, document.get("sentAt"), table)
+        if isinstance(found, str):
+            ignored[found] += 1
+        else:
+            signals.append(found)
+    for reason, count in ignored.items():
+        meters.IGNORED.labels(reason).inc(count)
+    return signals, ignored
+
+
+def _answer(results: list[Result], ignored: Counter[str]) -> Response:
+    """200, also where single calls are refused: their clients would send all again. 503 where it helps to."""
+    if any(result.status == 503 for result in results):
+        return _refusal(Refusal(503, "unavailable", "not every call could be stored now; send them again"))
+    document: dict[str, Any] = {"success": True, "accepted": sum(result.status == 200 for result in results)}
+    if ignored:
+        document["ignored"] = dict(ignored)
+    refused = [result.as_document() for result in results if result.refusal is not None]
+    if refused:
+        document["refused"] = refused
+    return Response(msgspec.json.encode(document), 200, content_type="application/json")
+
+
+def _refusal(refusal: Refusal) -> Response:
+    document = {"success": False, "code": refusal.code, "message": refusal.reason}
+    headers = {"Retry-After": _RETRY_AFTER} if refusal.status in (429, 503) else {}
+    return Response(msgspec.json.encode(document), refusal.status, headers=headers, content_type="application/json")
+
+
+def _basic_key() -> str | None:
+    """The write key of `Authorization: Basic`, which is its user name; a server key brings its secret along."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        text = base64.b64decode(given.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return None
+    return text.removesuffix(":") or None
+
+
+def _text(value: Any) -> str | None:
+    return value if type(value) is str else None
+
+
+def _settings_route(blueprint: Blueprint) -> None:
+    @blueprint.route("/v1/projects/<key>/settings")
+    @blueprint.doc(
+        security=[], parameters=[{"in": "path", "name": "key", "description": "The web key that the client was given."}]
+    )
+    @blueprint.response(200, {"type": "object"})
+    def settings(key: str) -> Response:
+        """What Segment's web client asks before it sends: where to, and with which key."""
+        host = request.host_url.partition("://")[2].rstrip("/")
+        segment = {"apiKey": key, "apiHost": f"{host}/v1", "protocol": request.scheme, "unbundledIntegrations": []}
+        document = {"integrations": {"Segment.io": segment}, "plan": {"track": {}, "identify": {}, "group": {}}}
+        answer = Response(msgspec.json.encode(document), content_type="application/json")
+        answer.headers["Access-Control-Allow-Origin"] = "*"
+        answer.headers["Cache-Control"] = "public, max-age=300"
+        return answer

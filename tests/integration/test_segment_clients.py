@@ -1,0 +1,203 @@
+"""Segment's HTTP API, spoken by its own clients, unmodified: sent is recorded, once."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import rudderstack.analytics.client
+import segment.analytics.client
+from werkzeug.serving import make_server
+
+from contracts.signals import Signal, decode_signal
+from contracts.topology import partition_queue
+from services.ingestion.wiring import Ingestion
+from tests.support.ingestion import ORIGIN, configuration, configure, settings_for, start_ingestion, wait_until
+
+SERVER_KEY = "sk_1:secret"
+MUG = {"product_id": "mug", "name": "Blue mug", "price": 12.5, "quantity": 1, "currency": "EUR"}
+
+
+@dataclass(slots=True)
+class Way:
+    """WSGI in front of ingestion that refuses so many requests."""
+
+    app: Any
+    refuse: int = 0
+    refused: int = 0
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        """Refuse, or pass on."""
+        if self.refuse:
+            self.refuse -= 1
+            self.refused += 1
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start("503 Service Unavailable", [("Retry-After", "1"), ("Content-Length", "2")])
+            return [b"{}"]
+        answer: Iterable[bytes] = self.app(environ, start)
+        return answer
+
+
+@dataclass(slots=True)
+class Rig:
+    """Ingestion behind a way, at a URL."""
+
+    ingestion: Ingestion
+    way: Way
+    url: str
+
+    def recorded(self, count: int) -> list[Signal]:
+        """Wait for so many signals in the partitions; takes them."""
+        found: list[Signal] = []
+
+        def enough() -> bool:
+            if not self.ingestion.publisher.ready:
+                return False
+            consumer = self.ingestion.broker.consumer([partition_queue(number) for number in range(4)])
+            while arrived := consumer.receive(1000, 0.05):
+                found.extend(decode_signal(delivery.body) for delivery in arrived)
+                consumer.ack(arrived[-1])
+            consumer.drop()
+            return len(found) >= count
+
+        wait_until(enough, 30)
+        return found
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """One process for all tests here; each takes what it recorded."""
+    ingestion = start_ingestion(settings_for(tmp_path_factory.mktemp("segment"), MOMENTS_PARTITIONS="4"))
+    configure(ingestion, configuration())
+    way = Way(ingestion.app)
+    server = make_server("127.0.0.1", 0, way, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield Rig(ingestion, way, f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    ingestion.close()
+
+
+def segment_client(rig: Rig) -> Any:
+    return segment.analytics.client.Client(SERVER_KEY, host=rig.url, on_error=_fail, upload_interval=0.1, max_retries=8)
+
+
+def rudder_client(rig: Rig) -> Any:
+    return rudderstack.analytics.client.Client(
+        SERVER_KEY, host=rig.url, on_error=_fail, upload_interval=0.1, max_retries=8, gzip=True
+    )
+
+
+def _fail(error: Any, _items: Any) -> None:
+    raise AssertionError(error)
+
+
+@pytest.mark.parametrize("make", [segment_client, rudder_client])
+def test_what_a_client_sends_is_recorded_once(rig: Rig, make: Callable[[Rig], Any]) -> None:
+    client = make(rig)
+
+    client.identify("u-1", {"email": "ada@example.com"})
+    client.track("u-1", "Product Viewed", MUG)
+    client.track("u-1", "Product Added", {**MUG, "cart_id": "c-1"})
+    client.track("u-1", "Something Else", {"a": 1})
+    client.track("u-1", "Order Completed", {"order_id": "o-1", "products": [MUG]})
+    client.page("u-1", None, "Home", {"url": "https://shop.example.com/"})
+    client.shutdown()
+
+    signals = rig.recorded(4)
+    assert sorted(each.kind.name for each in signals) == ["cart/add", "cart/purchase", "page/view", "product/view"]
+    assert {(each.id_type, each.profile) for each in signals} == {("external", "u-1")}
+    assert len({each.id for each in signals}) == 4
+
+
+@pytest.mark.parametrize("make", [segment_client, rudder_client])
+def test_a_burst_of_503_loses_and_doubles_nothing(rig: Rig, make: Callable[[Rig], Any]) -> None:
+    rig.way.refuse, rig.way.refused = 3, 0
+    client = make(rig)
+
+    for number in range(50):
+        client.track(f"u-{number}", "Product Added", MUG)
+    client.shutdown()
+
+    signals = rig.recorded(50)
+    assert rig.way.refused == 3
+    assert sorted(each.profile for each in signals) == sorted(f"u-{number}" for number in range(50))
+
+
+def post(rig: Rig, path: str, document: Any, **headers: str) -> Any:
+    return rig.ingestion.app.test_client().post(path, data=json.dumps(document), headers=headers)
+
+
+def basic(key: str) -> str:
+    return f"Basic {base64.b64encode(f'{key}:'.encode()).decode()}"
+
+
+def test_a_browser_sends_by_the_short_path_with_the_key_in_the_body(rig: Rig) -> None:
+    call = {
+        "messageId": "b-1",
+        "userId": "u-b",
+        "event": "Product Added",
+        "properties": MUG,
+        "timestamp": "2026-11-23T10:00:00Z",
+    }
+    page = {"context": {"page": {"url": "https://shop.example.com/mugs"}}, "writeKey": "pk_1"}
+
+    answer = post(rig, "/v1/t", call | page, Origin=ORIGIN, **{"Content-Type": "text/plain"})
+
+    assert answer.get_json() == {"success": True, "accepted": 1}
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    (signal,) = rig.recorded(1)
+    assert (signal.kind.name, signal.site, signal.data.touchpoint) == ("cart/add", "shop.example.com", "web")
+
+
+@pytest.mark.parametrize("path", ["/v1/track", "/v1/batch", "/v1/t", "/v1/identify"])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": basic("sk_1:wrong")}, 401),
+        ({"Authorization": basic("sk_1")}, 401),
+        ({"Authorization": "Basic %%%"}, 401),
+        ({"Authorization": basic("pk_1"), "Origin": "https://evil.example.net"}, 403),
+    ],
+)
+def test_a_wrong_key_is_told_in_the_words_of_its_clients(rig: Rig, path: str, headers: Any, status: int) -> None:
+    answer = post(rig, path, {"batch": []}, **headers)
+
+    assert answer.status_code == status
+    assert answer.get_json()["success"] is False
+    assert {"code", "message"} <= answer.get_json().keys()
+
+
+@pytest.mark.parametrize("body", [[], "text", None, {"batch": {}}, {"batch": None}])
+def test_what_is_no_batch_is_refused(rig: Rig, body: Any) -> None:
+    assert post(rig, "/v1/batch", body, Authorization=basic(SERVER_KEY)).status_code == 400
+
+
+def test_a_call_that_is_wrong_refuses_itself_alone(rig: Rig) -> None:
+    good = {"type": "track", "messageId": "g", "userId": "u-g", "event": "Product Added", "properties": MUG}
+    times = {"timestamp": "2026-11-23T10:00:00Z"}
+    batch = [good | times, good | {"messageId": "x", "timestamp": "yesterday"}, 7, good | {"event": "Other"}]
+
+    answer = post(rig, "/v1/batch", {"batch": batch}, Authorization=basic(SERVER_KEY))
+
+    assert answer.status_code == 200
+    document = answer.get_json()
+    assert (document["accepted"], document["ignored"]) == (1, {"no_call": 1, "unknown_event": 1})
+    assert [(each["id"], each["status"]) for each in document["refused"]] == [("x", 422)]
+    assert [each.profile for each in rig.recorded(1)] == ["u-g"]
+
+
+def test_the_web_client_is_told_where_to_send(rig: Rig) -> None:
+    answer = rig.ingestion.app.test_client().get("/v1/projects/pk_1/settings", base_url="https://signals.example.com")
+
+    found = answer.get_json()["integrations"]["Segment.io"]
+    assert (found["apiKey"], found["apiHost"], found["protocol"]) == ("pk_1", "signals.example.com/v1", "https")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
