@@ -110,3 +110,10 @@ def test_an_unknown_icon_draws_something_and_escapes_its_label() -> None:
 
     assert "<path" in drawn
     assert "<script>" not in drawn
+
+
+def test_no_mark_of_an_unfinished_merge_is_served() -> None:
+    served = [*STATIC.rglob("*.js"), *STATIC.rglob("*.css"), *CONFIG.rglob("*.html")]
+
+    marked = [path.name for path in served if re.search(r"^(<{7} |={7}$|>{7} )", path.read_text("utf-8"), re.MULTILINE)]
+    assert marked == []

@@ -14,11 +14,8 @@ export function enhance(root) {
   enhanceTimes(root);
   enhanceForms(root);
   enhanceFragments(root);
-<<<<<<< HEAD
   enhanceLive(root);
-=======
   enhanceByModules(root);
->>>>>>> 4f8957f (Show and edit a moment's properties beside the list)
   root.dispatchEvent(new CustomEvent("enhance", { bubbles: true }));
 }
 
