@@ -14,12 +14,14 @@ from services.config.access import actor
 from services.config.audit import Audit
 from services.config.errors import ArchivedFixed, CannotRun, LinkFixed, NotDeletable, StatusRefused
 from services.config.publication import Publication
-from services.config.resources import AudienceConfiguration, Listing, Moment, Page
+from services.config.resources import AudienceConfiguration, Listing, Moment, Page, folded
 from services.config.store import ConfigStore, ReferenceBroken
 from shared.clock import Clock
 from shared.conditions import ANY_VERSION, Expected, VersionConflict
 from shared.http import NotFound, Unprocessable
 from shared.problems import Fault
+
+LONGEST_NAME = 200
 
 
 class Moments:
@@ -67,14 +69,19 @@ class Moments:
         description: str,
         audience_configuration_id: uuid.UUID,
         settings: Mapping[str, Any],
+        id: str | None = None,
     ) -> Moment:
-        """A draft; raises Unprocessable."""
+        """A draft; raises Unprocessable.
+
+        `id`: chosen by who asks, so that what is asked for twice is made once: a moment of this id that is the same
+        is returned; where it is another one, or was deleted, a new id is taken.
+        """
         try:
             with self._store.transaction():
                 configuration = self._linked(str(audience_configuration_id))
                 now = self._clock.now()
                 made = Moment(
-                    id=str(uuid.uuid4()),
+                    id=str(uuid.uuid4()) if id is None or self._store.is_deleted(id) else id,
                     type=type,
                     name=name,
                     description=description,
@@ -89,12 +96,47 @@ class Moments:
                     updated_at=now,
                     updated_by=actor(),
                 )
-                self._store.add_moment(made)
-                self._audit.moment("create", None, made, now)
-                self._publication.moments([made])
+                present = self._store.moment(made.id)
+                if present is not None and _is_same(present, made):
+                    return present
+                made = made if present is None else replace(made, id=str(uuid.uuid4()))
+                self._add(made, now)
         except ReferenceBroken as error:
+            present = None if id is None else self._found(id)
+            if present is not None and _is_same(present, made):  # asked for twice at the same time
+                return present
             raise _no_configuration(str(audience_configuration_id)) from error
         return made
+
+    def duplicate(self, moment_id: str, name: str) -> Moment:
+        """A draft like another moment, by another name; raises NotFound."""
+        with self._store.transaction():
+            former, now = self._known(moment_id), self._clock.now()
+            made = replace(
+                former,
+                id=str(uuid.uuid4()),
+                name=name,
+                status="draft",
+                version=1,
+                has_run=False,
+                running_since=None,
+                stopped_at=None,
+                created_at=now,
+                updated_at=now,
+                updated_by=actor(),
+            )
+            self._add(made, now)
+        return made
+
+    def free_name(self, name: str) -> str:
+        """A name that no moment has: this one, or with the first number after it that is free; never too long."""
+        with self._store.reading():
+            taken = self._store.names_beginning(name[: LONGEST_NAME - 8])
+        number, free = 1, name[:LONGEST_NAME]
+        while folded(free) in taken:
+            number += 1
+            free = f"{name[: LONGEST_NAME - len(str(number)) - 1]} {number}"
+        return free
 
     def change(self, moment_id: str, changes: dict[str, Any], expected: Expected) -> Moment:
         """Merge changes, settings one by one.
@@ -142,6 +184,10 @@ class Moments:
             kept = self._store.histories(None, before)
             return sum(self._store.forget_settings(moment_id, each[0].version) for moment_id, each in kept.items())
 
+    def _found(self, moment_id: str) -> Moment | None:
+        with self._store.reading():
+            return self._store.moment(moment_id)
+
     def _known(self, moment_id: str, expected: Expected | None = None) -> Moment:
         found = self._store.moment(moment_id, lock=expected is not None)
         if found is None:
@@ -149,6 +195,12 @@ class Moments:
         if expected is not None:
             expected.check(found)
         return found
+
+    def _add(self, made: Moment, now: int) -> None:
+        """Write, publish and record a new moment in the caller's transaction."""
+        self._store.add_moment(made)
+        self._audit.moment("create", None, made, now)
+        self._publication.moments([made])
 
     def _linked(self, configuration_id: str) -> AudienceConfiguration:
         found = self._store.configuration(configuration_id)
@@ -206,6 +258,13 @@ class Moments:
         self._audit.moment(action, former, changed, now)
         self._publication.moments([changed])
         return changed
+
+
+def _is_same(one: Moment, other: Moment) -> bool:
+    """Whether two moments were made of the same."""
+    return all(
+        getattr(one, name) == getattr(other, name) for name in ("type", "name", "description", "configuration_id")
+    )
 
 
 def _no_configuration(configuration_id: str) -> Unprocessable:

@@ -8,6 +8,9 @@ from services.config.ui.assets import assets
 from services.config.ui.frame import set_up_frame
 from services.config.ui.pages import (
     explanation,
+    moment_actions,
+    moment_bulk,
+    new_moment,
     overview,
     properties,
     reporting,
@@ -19,6 +22,9 @@ __all__ = ["PAGES", "set_up_frame"]
 PAGES: tuple[Blueprint, ...] = (
     assets,
     explanation.blueprint,
+    moment_actions.blueprint,
+    moment_bulk.blueprint,
+    new_moment.blueprint,
     overview.blueprint,
     properties.blueprint,
     reporting.blueprint,

@@ -70,19 +70,16 @@ class Asked:
         dropped: dict[str, Any] = {name: ""}
         return self.but(**dropped)
 
-    def query(self, **more: str | int) -> str:
-        """What stands in the address after the question mark; the usual is left out."""
+    @property
+    def given(self) -> dict[str, str]:
+        """What is asked for but for the usual, as the arguments of an address."""
         usual = Asked()
-        given = {
-            name: str(getattr(self, name))
-            for name in (*FILTERS, "sort", "page")
-            if getattr(self, name) != getattr(usual, name)
-        }
-        return urlencode({**given, **more})
+        names = (name for name in (*FILTERS, "sort", "page") if getattr(self, name) != getattr(usual, name))
+        return {name: str(getattr(self, name)) for name in names}
 
     def url(self, path: str = PATH, **more: str | int) -> str:
         """A page of the app from which the list is found again as it is."""
-        query = self.query(**more)
+        query = urlencode({**self.given, **more})
         return f"{path}?{query}" if query else path
 
 

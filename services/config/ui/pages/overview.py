@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, current_app, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from contracts.moments import DELETABLE, TRANSITIONS
+from contracts.moments import DELETABLE, TRANSITIONS, Status
 from contracts.templates import templates
 from services.config.access import needs
 from services.config.program import program
@@ -18,6 +18,9 @@ from services.config.ui.frame import page
 from services.config.ui.texts import t
 
 blueprint = Blueprint("moment_pages", __name__, template_folder="../templates")
+
+_WAYS_BACK: dict[str, Status] = {"moment_running": "stopped", "moment_stopped": "running", "moment_archived": "draft"}
+"""What was done → the status that takes it back, as far as it can be."""
 
 _WITHIN = 0.4
 """Seconds that the page waits for the numbers; a script asks again for those that did not come."""
@@ -64,7 +67,19 @@ def list_context(asked: Asked | None = None) -> dict[str, Any]:
         "without": [] if found.items else _without(asked),
         "transitions": TRANSITIONS,
         "deletable": DELETABLE,
+        "history": "settings_pages.audit" in current_app.view_functions,
+        **_undoing(),
     }
+
+
+def _undoing() -> dict[str, Any]:
+    """What was just done to a moment, in place of the plain notice, when there is a way back."""
+    done, moment_id = request.args.get("done", ""), request.args.get("of", "")
+    way = _WAYS_BACK.get(done)
+    moments = program().moments.called([moment_id]) if way is not None else ()
+    if way is None or not moments or way not in TRANSITIONS[moments[0].status]:
+        return {}
+    return {"done": "", "undo": {"text": t(f"done.{done}"), "moment": moments[0], "to": way}}
 
 
 def _found(asked: Asked, numbers: Figures) -> tuple[Asked, Page[Moment]]:
