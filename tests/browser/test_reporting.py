@@ -64,13 +64,13 @@ def test_keys_choose_the_period_and_not_while_something_is_typed(viewer: Page, m
     viewer.goto(f"/moments/{moment}/reporting")
     for key, name in (("1", "15 min"), ("5", "30 d"), ("4", "7 d"), ("2", "1 h"), ("3", "24 h")):
         viewer.keyboard.press(key)
-        expect(viewer.locator('.segments a[aria-current="true"]')).to_have_text(name)
+        expect(viewer.locator('.periods a[aria-current="true"]')).to_have_text(name)
 
     viewer.get_by_label("E-mail or id of a profile").focus()
     viewer.keyboard.type("15")
 
     expect(viewer.get_by_label("E-mail or id of a profile")).to_have_value("15")
-    expect(viewer.locator('.segments a[aria-current="true"]')).to_have_text("24 h")
+    expect(viewer.locator('.periods a[aria-current="true"]')).to_have_text("24 h")
 
 
 def test_the_chart_tells_the_numbers_of_the_step_under_the_pointer(viewer: Page, moment: str) -> None:

@@ -89,7 +89,7 @@ def test_the_night_in_which_the_clocks_go_forward_leaves_a_gap() -> None:
     assert [tick.label for tick in time_ticks(night, HOUR, BERLIN)] == ["Sun 29", "01:00", "03:00", "04:00", "05:00"]
 
 
-@pytest.mark.parametrize("span", [MINUTE, HOUR, DAY])
+@pytest.mark.parametrize("span", [MINUTE, HOUR, 3 * HOUR, DAY])
 @pytest.mark.parametrize("count", [0, 1, 2, 15, 24, 30, 60, 168, 400, 1500])
 def test_labels_are_never_too_many_nor_missing(span: int, count: int) -> None:
     ticks = time_ticks([NOON + span * n for n in range(count)], span, BERLIN)
@@ -157,6 +157,15 @@ def test_nothing_one_zero_and_huge_numbers_are_drawn(values: list[int | None]) -
     assert len(tops_of(path_of(svg, "fill-raised"))) == sum(1 for value in values if value)
     assert all(tall >= 1.5 for *_, tall in tops_of(path_of(svg, "fill-raised")))
     assert all(foot - tall >= -0.01 for _, foot, tall in tops_of(path_of(svg, "fill-raised")))
+
+
+def test_where_there_are_no_bars_it_says_so() -> None:
+    def chart(raised: int) -> str:
+        bars = [Series("raised", "R", [raised])]
+        return time_chart("when", [NOON], HOUR, UTC, bars, title="T", description="D", quiet="No <bars>")
+
+    assert "No &lt;bars&gt;" in chart(0)
+    assert "bars&gt;" not in chart(1)
 
 
 def test_names_are_told_and_cannot_become_markup() -> None:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from contracts.times import DAY, HOUR, MINUTE, from_rfc3339, to_rfc3339
+from contracts.times import DAY, HOUR, MINUTE, from_rfc3339, to_datetime, to_rfc3339
 from services.config.ui.reports import PERIODS, midnight, period_named, report_of
 
 BERLIN, UTC, DELHI, HAVANA = (ZoneInfo(name) for name in ("Europe/Berlin", "UTC", "Asia/Kolkata", "America/Havana"))
@@ -92,6 +92,16 @@ def test_days_are_those_of_the_viewers_clocks_also_when_these_change() -> None:
     ]
 
 
+def test_a_week_is_made_of_parts_of_days_that_begin_at_round_hours() -> None:
+    week = period_named("week")
+    hours = [{"opened": 1} for _ in range(48)]
+
+    report = report_of(document(hours, "2026-10-24T22:00:00Z"), week, BERLIN)
+
+    assert [step.opened for step in report.steps] == [4, *(3,) * 14, 2]
+    assert [to_datetime(step.at).astimezone(BERLIN).hour for step in report.steps[:4]] == [0, 3, 6, 9]
+
+
 @pytest.mark.parametrize("zone", [BERLIN, UTC, DELHI, HAVANA])
 @pytest.mark.parametrize("now", ["2026-06-10T12:00:00Z", "2026-10-25T01:30:00Z", "2026-03-08T05:10:00Z"])
 def test_thirty_days_begin_at_midnight_and_today_is_one_of_them(zone: ZoneInfo, now: str) -> None:
@@ -114,8 +124,9 @@ def test_midnight_is_that_of_the_zone() -> None:
 def test_periods_ask_for_the_steps_that_they_show() -> None:
     assert [period.name for period in PERIODS] == ["minutes", "hour", "day", "week", "month"]
     assert MINUTELY.query(NOON, UTC) == {"period": "PT60M", "granularity": "minute"}
-    assert period_named("week").query(NOON, UTC) == {"period": f"PT{7 * 24 * 60}M", "granularity": "hour"}
-    assert [period.span for period in PERIODS] == [MINUTE, MINUTE, HOUR, HOUR, DAY]
+    assert HOURLY.query(NOON, UTC) == {"period": f"PT{24 * 60}M", "granularity": "hour"}
+    assert period_named("week").query(NOON, UTC) == {"from": "2026-06-04T00:00:00.000Z", "granularity": "hour"}
+    assert [period.span for period in PERIODS] == [MINUTE, MINUTE, HOUR, 3 * HOUR, DAY]
 
 
 @pytest.mark.parametrize("name", ["", "decade", "7D", "<script>"])

@@ -53,7 +53,7 @@ def bar(value: float, most: float, name: str = "raised") -> Markup:
     ).format(name=name, share=_short(max(share, 0.5) if value > 0 else 0))
 
 
-def time_chart(
+def time_chart(  # noqa: PLR0913 - the words by keyword
     id: str,
     times: Sequence[int],
     span: int,
@@ -63,10 +63,12 @@ def time_chart(
     *,
     title: str,
     description: str,
+    quiet: str = "",
 ) -> Markup:
     """Steps of time: bars stacked upon each other, and above them a line of another kind with a scale of its own.
 
     Both scales begin at zero. `id`: a name of letters, unique in the page. A table beside it tells the numbers.
+    `quiet`: said in place of bars where there are none.
     """
     tops = _stacked(bars, len(times))
     top_of_bars = max(tops[-1], default=0)
@@ -77,6 +79,8 @@ def time_chart(
         parts.append(f'<g transform="translate(0 {_LINE + _BETWEEN})">')
         height += _LINE + _BETWEEN
     parts.append(_bar_band(id, bars, tops, top_of_bars, len(times)))
+    if not top_of_bars and quiet:
+        parts.append(f'<text x="50%" y="{_BARS // 2}" text-anchor="middle">{escape(quiet)}</text>')
     parts.append(_time_axis(time_ticks(times, span, zone) if times else [], len(times)))
     if line is not None:
         parts.append("</g>")

@@ -4,44 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from contracts.times import DAY, HOUR, MINUTE, from_datetime, from_rfc3339, to_datetime, to_rfc3339
 
-_DAYS = 30
 _KINDS = ("opened", "raised", "ended", "suppressed")
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A span of time that can be chosen. `length`: of the latest so many µs; None for whole days of the viewer.
+    """A span of time that can be chosen: the latest `length` µs, or so many `days` of the viewer, today among them.
 
-    `every`: seconds between two looks when nothing is told meanwhile; a longer span is dearer to read.
+    `span`: of a step, which is put together of what trigger counts by the minute or hour. `every`: seconds between two
+    looks when nothing is told meanwhile; a longer span is dearer to read.
     """
 
     name: str
-    length: int | None
-    granularity: str
+    length: int
+    days: int
     span: int
     every: int
 
+    @property
+    def granularity(self) -> str:
+        """What trigger is asked for: what a step is put together of."""
+        return "minute" if self.span == MINUTE else "hour"
+
     def query(self, now: int, zone: ZoneInfo) -> dict[str, str]:
         """How trigger is asked for it."""
-        if self.length is None:
-            first_hour = -(-midnight(now, zone, _DAYS - 1) // HOUR) * HOUR
+        if self.days:
+            first_hour = -(-midnight(now, zone, self.days - 1) // HOUR) * HOUR
             return {"from": to_rfc3339(first_hour), "granularity": self.granularity}
         return {"period": f"PT{self.length // MINUTE}M", "granularity": self.granularity}
 
 
 PERIODS: tuple[Period, ...] = (
-    Period("minutes", 15 * MINUTE, "minute", MINUTE, 1),
-    Period("hour", HOUR, "minute", MINUTE, 1),
-    Period("day", DAY, "hour", HOUR, 1),
-    Period("week", 7 * DAY, "hour", HOUR, 2),
-    Period("month", None, "hour", DAY, 5),
+    Period("minutes", 15 * MINUTE, 0, MINUTE, 1),
+    Period("hour", HOUR, 0, MINUTE, 1),
+    Period("day", DAY, 0, HOUR, 1),
+    Period("week", 0, 7, 3 * HOUR, 2),
+    Period("month", 0, 30, DAY, 5),
 )
 """In the order of their keys, `1` to `5`."""
 _OTHER_NAMES = {"15m": "minutes", "minute": "minutes", "1h": "hour", "24h": "day", "7d": "week", "30d": "month"}
@@ -140,8 +145,8 @@ def _reasons(counts: Mapping[str, int]) -> tuple[Reason, ...]:
 def _steps(series: Sequence[Mapping[str, Any]], pending: int, span: int, zone: ZoneInfo) -> tuple[Step, ...]:
     """The points, of days those of the viewer; what waited at each end is what waits now, less what came since."""
     counted = [(from_rfc3339(point["at"]), _counts(point)) for point in series]
-    if span == DAY:
-        counted = _by_local_day(counted, zone)
+    if span > HOUR:
+        counted = _put_together(counted, span // HOUR, zone)
     steps: list[Step] = []
     waiting = pending
     for at, counts in reversed(counted):
@@ -155,12 +160,19 @@ def _counts(point: Mapping[str, Any]) -> dict[str, int]:
     return {name: sum(value.values()) if isinstance(value, Mapping) else value for name, value in found.items()}
 
 
-def _by_local_day(counted: Sequence[tuple[int, dict[str, int]]], zone: ZoneInfo) -> list[tuple[int, dict[str, int]]]:
-    """Hours put together to the days on the clocks of a zone; a day has 23 or 25 hours where these change."""
+def _put_together(
+    counted: Sequence[tuple[int, dict[str, int]]], hours: int, zone: ZoneInfo
+) -> list[tuple[int, dict[str, int]]]:
+    """Hours put together to parts of days on the clocks of a zone; where these change, one is longer or shorter."""
+
+    def part(point: tuple[int, dict[str, int]]) -> tuple[date, int]:
+        local = to_datetime(point[0]).astimezone(zone)
+        return local.date(), local.hour // hours
+
     found = []
-    for _, hours in groupby(counted, lambda point: to_datetime(point[0]).astimezone(zone).date()):
-        points = list(hours)
-        found.append((points[0][0], {name: sum(counts[name] for _, counts in points) for name in _KINDS}))
+    for _, points in groupby(counted, part):
+        together = list(points)
+        found.append((together[0][0], {name: sum(counts[name] for _, counts in together) for name in _KINDS}))
     return found
 
 

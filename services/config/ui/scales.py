@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from contracts.times import DAY, HOUR, MINUTE, to_datetime
+from contracts.times import DAY, HOUR, to_datetime
 
 _STEPS_OF_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
 _STEPS_OF_HOURS = (1, 2, 3, 6, 12, 24, 48, 168, 336)
@@ -72,13 +72,13 @@ def time_words(times: Sequence[int], span: int, zone: ZoneInfo) -> list[str]:
     """What each step is called in a table; with the name of the zone where the clocks change in between."""
     local = [to_datetime(at).astimezone(zone) for at in times]
     changes = span < DAY and len({moment.utcoffset() for moment in local}) > 1
-    shape = {MINUTE: "%H:%M", HOUR: "%a %-d %b, %H:%M"}.get(span, "%a %-d %b")
+    shape = "%a %-d %b" if span >= DAY else "%a %-d %b, %H:%M" if span >= HOUR else "%H:%M"
     return [f"{moment:{shape}}" + (f" {moment.tzname()}" if changes else "") for moment in local]
 
 
 def _fitting(local: Sequence[datetime], span: int, most: int) -> list[int]:
     """The steps at round times, of the smallest spacing of which at most so many fit."""
-    steps = {MINUTE: _STEPS_OF_MINUTES, HOUR: _STEPS_OF_HOURS}.get(span, _STEPS_OF_DAYS)
+    steps = _STEPS_OF_DAYS if span >= DAY else _STEPS_OF_HOURS if span >= HOUR else _STEPS_OF_MINUTES
     for step in steps:
         indexes = [index for index, moment in enumerate(local) if _place(moment, span) % step == 0]
         if len(indexes) <= most:
@@ -88,16 +88,14 @@ def _fitting(local: Sequence[datetime], span: int, most: int) -> list[int]:
 
 def _place(moment: datetime, span: int) -> int:
     """How many minutes, hours or days of the zone's clocks lie before it."""
-    if span == MINUTE:
-        return moment.hour * 60 + moment.minute
-    if span == HOUR:
-        return (moment.toordinal() - 1) * 24 + moment.hour
-    return moment.toordinal() - 1
+    if span >= DAY:
+        return moment.toordinal() - 1
+    return (moment.toordinal() - 1) * 24 + moment.hour if span >= HOUR else moment.hour * 60 + moment.minute
 
 
 def _label(moment: datetime, span: int) -> str:
     if span >= DAY:
         return f"{moment:%-d %b}"
-    if span == HOUR and moment.hour == 0:
+    if span >= HOUR and moment.hour == 0:
         return f"{moment:%a %-d}"
     return f"{moment:%H:%M}"

@@ -166,6 +166,7 @@ def _chart(report: Report, period: Period) -> str:
         bars,
         Series("waiting", t("reporting.waiting"), [step.waiting for step in steps]),
         title=t("reporting.chart.title"),
+        quiet=t("reporting.chart.none"),
         description=t("reporting.chart.about", suppressed=report.suppressed, pending=report.pending, **words),
     )
 
