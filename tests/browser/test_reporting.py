@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import LOOKS, NARROW, Look
 from tests.browser.house import House, Shop
-from tests.browser.judging import assert_accessible, assert_fits, assert_light, cost
+from tests.browser.judging import MOST_BYTES, MOST_SHIFT, assert_accessible, assert_fits, cost
 from tests.browser.watching import Watch
 from tests.support.processes import wait_until
 
@@ -64,13 +64,13 @@ def test_keys_choose_the_period_and_not_while_something_is_typed(viewer: Page, m
     viewer.goto(f"/moments/{moment}/reporting")
     for key, name in (("1", "15 min"), ("5", "30 d"), ("4", "7 d"), ("2", "1 h"), ("3", "24 h")):
         viewer.keyboard.press(key)
-        expect(viewer.locator('.periods a[aria-current="true"]')).to_have_text(name)
+        expect(viewer.locator('.report-periods a[aria-current="true"]')).to_have_text(name)
 
     viewer.get_by_label("E-mail or id of a profile").focus()
     viewer.keyboard.type("15")
 
     expect(viewer.get_by_label("E-mail or id of a profile")).to_have_value("15")
-    expect(viewer.locator('.periods a[aria-current="true"]')).to_have_text("24 h")
+    expect(viewer.locator('.report-periods a[aria-current="true"]')).to_have_text("24 h")
 
 
 def test_the_chart_tells_the_numbers_of_the_step_under_the_pointer(viewer: Page, moment: str) -> None:
@@ -153,8 +153,8 @@ def test_it_is_accessible_light_and_fits(open_as: Callable[..., Page], moment: s
 
     assert_fits(page)
     assert_accessible(page)
-    if look is LOOKS[0]:
-        assert_light(found)
+    assert found.weight < MOST_BYTES, str(found)
+    assert found.shift <= MOST_SHIFT, str(found)
     page.goto(f"/moments/{moment}/events?outcome=all")
     assert_fits(page)
     if look is not NARROW:
