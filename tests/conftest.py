@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 from tests.support import postgres, rabbitmq
 from tests.support.postgres import PostgresNode
 from tests.support.rabbitmq import RabbitMQNode
+from tests.support.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+
+__all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]
 
 _numbers = count()
 
