@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -43,11 +44,16 @@ class Audit:
             at=now, actor=actor(), action=action, kind=kind, resource_id=resource_id, before=None, after=None
         )
 
-    def page(self, listing: Listing, filters: dict[str, str]) -> Page[AuditEntry]:
+    def page(self, listing: Listing, filters: Mapping[str, str | tuple[str, ...]]) -> Page[AuditEntry]:
         """A page of the log, the newest entry first."""
         with self._store.reading():
             found, total = self._store.audit_page(listing, filters)
         return Page(items=tuple(found), page=listing.page, page_size=listing.page_size, total=total)
+
+    def actors(self, kinds: tuple[str, ...]) -> list[str]:
+        """Who stands in the log for changes of these kinds."""
+        with self._store.reading():
+            return self._store.audit_actors(kinds)
 
     def forget(self, before: int) -> int:
         """Delete what was written before an instant, a chunk to a transaction; returns how many entries."""

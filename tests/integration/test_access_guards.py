@@ -200,7 +200,7 @@ def test_an_error_of_a_page_is_a_page_and_one_of_the_fault_page_is_told_too(
 
 
 def test_a_page_that_declares_nobody_is_shown_to_nobody(config: Client, administrator: Browser) -> None:
-    view = config.service.app.view_functions["access.account"]
+    view = config.service.app.view_functions["account_pages.account"]
     role: Role = "viewer"
     assert needed_role(view) == role
     del view._needs_role  # type: ignore[attr-defined]

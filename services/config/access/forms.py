@@ -7,10 +7,11 @@ from typing import Any
 import marshmallow as ma
 from flask import request
 
+from contracts.tokens import SCOPES
 from services.config.access.resources import ROLES
 from services.config.schemas import Text
 from shared.http import Unprocessable
-from shared.problems import faults_of
+from shared.problems import Fault, faults_of
 
 
 class EmailAddress(ma.fields.String):
@@ -48,12 +49,37 @@ class NameSchema(ma.Schema):
     name = Text(200, required=True)
 
 
+class UserSchema(ma.Schema):
+    """What an administrator changes of a user."""
+
+    name = Text(200, required=True)
+    role = ma.fields.String(required=True, validate=ma.validate.OneOf(ROLES))
+
+
+class ProfileSchema(ma.Schema):
+    """What people change of themselves. `zone`: empty for that of the browser."""
+
+    name = Text(200, required=True)
+    zone = ma.fields.String(required=True, validate=ma.validate.Length(0, 64))
+
+
+class TokenFormSchema(ma.Schema):
+    """A token to be made. `days`: 0 for one without end."""
+
+    name = Text(80, required=True)
+    scope = ma.fields.String(required=True, validate=ma.validate.OneOf(SCOPES))
+    days = ma.fields.String(required=True, validate=ma.validate.OneOf(("30", "90", "365", "0")))
+
+
 def filled_in(schema: ma.Schema) -> dict[str, Any]:
     """The fields of the present form; raises Unprocessable with a fault for each that is not right."""
     given = {name: request.form.get(name, "") for name in schema.fields}
     try:
         found: dict[str, Any] = schema.load(given)
     except ma.ValidationError as error:
-        faults = faults_of({"json": error.messages_dict})
+        faults = [
+            fault if given.get(fault.pointer[1:], " ").strip() else Fault(fault.pointer, "Fill this in.")
+            for fault in faults_of({"json": error.messages_dict})
+        ]
         raise Unprocessable(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}.", faults=faults) from error
     return found

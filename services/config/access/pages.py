@@ -52,13 +52,6 @@ def sign_out() -> AnyResponse:
     return answer
 
 
-@blueprint.get("/settings/account")
-@needs("viewer")
-def account() -> str:
-    """Who is signed in."""
-    return render_template("access/account.html", viewer=viewer())
-
-
 @blueprint.get("/welcome/<token>")
 @public("the link itself is the proof")
 def welcome(token: str) -> AnyResponse:

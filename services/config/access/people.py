@@ -10,17 +10,20 @@ from typing import Any
 from services.config.access.errors import EmailTaken, LastAdministrator, LinkSpent, WrongPassword
 from services.config.access.passwords import Passwords, check_password
 from services.config.access.resources import Link, Purpose, Role, Session, User
-from services.config.access.sessions import Sessions, token_hash
+from services.config.access.sessions import Sessions, token_hash, viewer_of
 from services.config.access.throttle import Throttle
 from services.config.access.viewer import Viewer, acts
 from services.config.audit import Audit
 from services.config.store import ConfigStore, ReferenceBroken
 from shared.clock import Clock
 from shared.conditions import ANY_VERSION, Expected, VersionConflict
-from shared.http import Conflict, NotFound
+from shared.http import Conflict, NotFound, Unprocessable
+from shared.problems import Fault
 
 _HOUR = 3_600_000_000
 LINK_LASTS: dict[Purpose, int] = {"first": 24 * _HOUR, "invite": 7 * 24 * _HOUR, "reset": 24 * _HOUR}
+
+_TAKEN_UP: dict[Purpose, str] = {"invite": "accept invitation", "reset": "set password"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +99,7 @@ class People:
         entered = replace(user, signed_in_at=self._clock.now(), version=user.version + 1)
         self._store.access.change_user(entered, user.version)
         token, session = self._sessions.open(entered, browser)
-        acts(
-            Viewer(
-                id=entered.id,
-                name=entered.name,
-                email=entered.email,
-                role=entered.role,
-                zone=entered.zone,
-                session_id=session.id,
-            )
-        )
+        acts(viewer_of(entered, session.id))
         self._audit.event("user", "sign in", entered.id, self._clock.now())
         return SignedIn(token, entered, session)
 
@@ -166,8 +160,11 @@ class People:
             if token_hash(token) not in {each.token_hash for each in taken}:
                 raise LinkSpent()
             if user is None:
-                user = self._first_administrator(name, email)
-            return self._take_up(user, name if link.purpose == "invite" else user.name, hashed, browser)
+                user = self._first_administrator(name, email, hashed)
+            entered = self._take_up(user, name if link.purpose == "invite" else user.name, hashed, browser)
+            if link.purpose in _TAKEN_UP:
+                self._audit.event("user", _TAKEN_UP[link.purpose], user.id, self._clock.now())
+            return entered
 
     def _link(self, token: str) -> tuple[Link, User | None]:
         found = self._store.access.link(token_hash(token))
@@ -191,7 +188,7 @@ class People:
         )
         return token
 
-    def _first_administrator(self, name: str, email: str) -> User:
+    def _first_administrator(self, name: str, email: str, hashed: str) -> User:
         if self._store.access.has_users():
             raise LinkSpent("There is an administrator already. Ask them for an invitation.")
         now = self._clock.now()
@@ -204,8 +201,10 @@ class People:
             version=1,
             created_at=now,
             updated_at=now,
+            password_hash=hashed,
         )
         self._add(made)
+        acts(viewer_of(made, ""))
         self._audit.user("create", None, made, now)
         return made
 
@@ -240,11 +239,12 @@ class People:
             return self._write("change", former, wanted)
 
     def change_password(self, viewer: Viewer, present: str, password: str, address: str, browser: str) -> SignedIn:
-        """Set another password; every session ends and a new one begins here. Raises WrongPassword, Unprocessable."""
+        """Set another password; every session ends and a new one begins here. Raises Unprocessable, TooOften."""
         self._throttle.begin(viewer.email, address)
         former = self.get(viewer.id)
         if not self._passwords.fits(present, former.password_hash):
-            raise WrongPassword("The present password is not right.")
+            reason = "It is not your present password."
+            raise Unprocessable(reason, faults=[Fault("/present", reason)])
         self._throttle.succeeded(viewer.email, address)
         check_password(password, former.email)
         hashed = self._passwords.hash(password)

@@ -51,7 +51,7 @@ class Sessions:
         if now - found.seen_at >= _MINUTE:
             with self._store.transaction():
                 self._store.access.see_session(found.id, now)
-        return Viewer(id=user.id, name=user.name, email=user.email, role=user.role, zone=user.zone, session_id=found.id)
+        return viewer_of(user, found.id)
 
     def of(self, user_id: str) -> list[Session]:
         """A user's sessions that have not ended, the latest used first."""
@@ -78,6 +78,11 @@ class Sessions:
 
     def _has_ended(self, session: Session, now: int) -> bool:
         return now >= session.expires_at or now - session.seen_at >= self._idle
+
+
+def viewer_of(user: User, session_id: str) -> Viewer:
+    """A user as the viewer of pages in a session."""
+    return Viewer(id=user.id, name=user.name, email=user.email, role=user.role, zone=user.zone, session_id=session_id)
 
 
 def token_hash(token: str) -> str:

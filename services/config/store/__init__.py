@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -312,12 +312,23 @@ class ConfigStore:
         documents = {name: None if fields[name] is None else to_json(fields[name]) for name in ("before", "after")}
         self._audit.table.insert(**{**fields, **documents}).execute()
 
-    def audit_page(self, listing: Listing, filters: dict[str, str]) -> tuple[list[AuditEntry], int]:
-        """A page of the audit log, the newest entry first, and how many there are."""
+    def audit_page(
+        self, listing: Listing, filters: Mapping[str, str | tuple[str, ...]]
+    ) -> tuple[list[AuditEntry], int]:
+        """A page of the audit log, the newest entry first, and how many there are. A tuple: one of these."""
         table = self._audit.table
-        conditions = [getattr(table, column) == value for column, value in filters.items()]
+        conditions = [
+            getattr(table, column).in_(value) if isinstance(value, tuple) else getattr(table, column) == value
+            for column, value in filters.items()
+        ]
         found, total = self._audit.page(conditions, [table.id.desc()], listing)
         return [audit_entry_of(row) for row in found], total
+
+    def audit_actors(self, kinds: tuple[str, ...]) -> list[str]:
+        """Who stands in the audit log for changes of these kinds."""
+        table = self._audit.table
+        found = table.select(table.actor).where(table.kind.in_(kinds)).distinct().tuples().execute()
+        return [actor for (actor,) in found]
 
     def forget_audit(self, before: int, limit: int = 1000) -> int:
         """Delete up to `limit` entries that were written before an instant, the oldest first; how many."""

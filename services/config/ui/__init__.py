@@ -7,6 +7,8 @@ from flask import Blueprint
 from services.config.ui.assets import assets
 from services.config.ui.frame import set_up_frame
 from services.config.ui.pages import (
+    account,
+    audit,
     explanation,
     moment_actions,
     moment_bulk,
@@ -14,13 +16,18 @@ from services.config.ui.pages import (
     overview,
     properties,
     reporting,
+    settings,
     signals,
+    tokens,
+    users,
 )
 
 __all__ = ["PAGES", "set_up_frame"]
 
 PAGES: tuple[Blueprint, ...] = (
     assets,
+    account.blueprint,
+    audit.blueprint,
     explanation.blueprint,
     moment_actions.blueprint,
     moment_bulk.blueprint,
@@ -28,6 +35,9 @@ PAGES: tuple[Blueprint, ...] = (
     overview.blueprint,
     properties.blueprint,
     reporting.blueprint,
+    settings.blueprint,
     signals.blueprint,
+    tokens.blueprint,
+    users.blueprint,
 )
 """The pages, a blueprint each. To add one: a module in `pages/`, a file in `texts/en/`, a line here."""
