@@ -130,9 +130,21 @@ class Settings:
         "MOMENTS_PUBLIC_URL",
         "Where people reach the app, `https://moments.example.com`, for links; else as it was asked for.",
     )
+    limit_key: int = _variable(
+        "MOMENTS_LIMIT_KEY", "Signals a second that are taken with one key; 0: no limit.", default="50000"
+    )
+    limit_address: int = _variable(
+        "MOMENTS_LIMIT_ADDRESS", "The same from one address, with web and app keys.", default="20000"
+    )
+    limit_profile: int = _variable(
+        "MOMENTS_LIMIT_PROFILE", "The same of one profile, with web and app keys.", default="1000"
+    )
+    limit_burst: int = _variable(
+        "MOMENTS_LIMIT_BURST_SECONDS", "Seconds whose worth of signals may come at once, after a pause.", default="10"
+    )
     trusted_proxies: int = _variable(
         "MOMENTS_TRUSTED_PROXIES",
-        "How many proxies in front of config are believed in X-Forwarded-For, -Proto and -Host.",
+        "How many proxies in front of config and ingestion are believed in X-Forwarded-For, -Proto and -Host.",
         default="0",
     )
     session_idle: int = _variable(
@@ -206,6 +218,10 @@ class Settings:
             log_level=read.choice("log_level", _LEVELS),
             trigger_name=read.text("trigger_name"),
             public_url=read.url("public_url"),
+            limit_key=read.number("limit_key", 0, 10_000_000),
+            limit_address=read.number("limit_address", 0, 10_000_000),
+            limit_profile=read.number("limit_profile", 0, 10_000_000),
+            limit_burst=read.number("limit_burst", 1, 3_600),
             trusted_proxies=read.number("trusted_proxies", 0, 10),
             session_idle=read.number("session_idle", 1, 24 * 365) * _HOUR,
             session_longest=read.number("session_longest", 1, 365) * _DAY,

@@ -12,6 +12,7 @@ from typing import Any
 from contracts.signals import SignalKind
 from services.ingestion import meters
 from services.ingestion.bodies import Body
+from services.ingestion.limits import Limits
 from services.ingestion.publication import LARGEST_SIGNAL, message_of
 from services.ingestion.reading import Accepted, Reception, read_signal
 from services.ingestion.refusal_log import RefusalLog
@@ -60,11 +61,19 @@ class Result:
 class Intake:
     """One per process; used by all request threads."""
 
-    def __init__(self, publisher: Publisher, refusal_log: RefusalLog, reports: RefusalReports, partitions: int) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        refusal_log: RefusalLog,
+        reports: RefusalReports,
+        partitions: int,
+        limits: Limits,
+    ) -> None:
         self._publisher = publisher
         self._refusal_log = refusal_log
         self._reports = reports
         self._partitions = partitions
+        self._limits = limits
 
     def take(self, body: Body, kind: SignalKind | None, reception: Reception) -> list[Result]:
         """Take the one signal, or each of an array where `data.signal` names the kinds. Ends when all are decided."""
@@ -76,11 +85,12 @@ class Intake:
             explain = faults < MOST_EXPLAINED_FAULTS
             outcome = read_signal(item, kind, reception, clean=body.clean, explain=explain)
             if isinstance(outcome, Accepted):
-                message = message_of(outcome, self._partitions)
-                if message is None:
-                    outcome = _TOO_LARGE
-                else:
+                limited = self._limits.signal(reception.admitted, outcome.profile)
+                message = None if limited else message_of(outcome, self._partitions)
+                if message is not None:
                     messages.append(message)
+                else:
+                    outcome = limited or _TOO_LARGE
             else:
                 faults += len(outcome.faults)
             outcomes.append(outcome)

@@ -18,7 +18,7 @@ from contracts.times import from_rfc3339
 from contracts.topology import REFUSALS
 from contracts.wire import SIGNAL_REFUSED, SignalRefused, encode
 from services.ingestion import meters
-from services.ingestion.refusals import Refusal, encodable
+from services.ingestion.refusals import AGAIN, Refusal, encodable
 from shared.broker import Message, Publisher
 from shared.clock import stopwatch
 
@@ -32,7 +32,6 @@ _LONGEST = 255
 _LONGEST_KEY = 64
 _UNKNOWN_KEY = 8
 _MOST_FAULTS = 5
-_PASSING = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class RefusalReports:
 
     def add(self, refusal: Refusal, sender: Sender, item: Any, kind: str, at: int) -> None:
         """Keep a refused item for the next `flush`; what is to be sent again is no news. `at`: receivedAt, µs."""
-        if refusal.status != _PASSING and self.allows(sender.configuration):
+        if refusal.status not in AGAIN and self.allows(sender.configuration):
             self._waiting.append(_Sketch(refusal, sender.configuration, sender.key, at, kind, _sketch(item)))
 
     def flush(self) -> int:

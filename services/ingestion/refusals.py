@@ -7,7 +7,10 @@ from typing import Literal
 
 from shared.problems import Fault
 
-__all__ = ["Code", "Fault", "Refusal", "encodable", "pointer_of"]
+__all__ = ["AGAIN", "Code", "Fault", "Refusal", "encodable", "pointer_of", "retry_headers"]
+
+AGAIN = frozenset((429, 503))
+"""The statuses of what is to be sent again, the same."""
 
 Code = Literal[
     "missing_key",
@@ -24,17 +27,22 @@ Code = Literal[
     "malformed",
     "not_json",
     "unavailable",
+    "rate_limited",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The HTTP status, a code for machines and logs, the reason for people, and every fault found."""
+    """The HTTP status, a code for machines and logs, the reason for people, and every fault found.
+
+    `retry_after`: seconds after which the same may be tried again; 0 where that is not known.
+    """
 
     status: int
     code: Code
     reason: str
     faults: tuple[Fault, ...] = ()
+    retry_after: int = 0
 
 
 def pointer_of(*steps: str | int) -> str:
@@ -45,3 +53,8 @@ def pointer_of(*steps: str | int) -> str:
 def encodable(text: str) -> str:
     """The text with lone surrogates replaced, so that it can be written as UTF-8."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def retry_headers(refusal: Refusal) -> dict[str, str]:
+    """When what was refused may be sent again, where that helps."""
+    return {"Retry-After": str(refusal.retry_after or 1)} if refusal.status in AGAIN else {}

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from services.ingestion.admission import Admitted, admit_key
 from services.ingestion.bodies import LARGEST_BODY, Body, gunzip, parse
-from services.ingestion.intake import Intake
+from services.ingestion.intake import MOST_ITEMS, Intake
 from services.ingestion.key_uses import KeyUses
 from services.ingestion.keys import Keys
+from services.ingestion.limits import Limits
 from services.ingestion.refusal_reports import RefusalReports
 from services.ingestion.refusals import Refusal
 from shared.clock import Clock
@@ -33,6 +35,7 @@ class Gate:
     reports: RefusalReports
     uses: KeyUses
     clock: Clock
+    limits: Limits
 
 
 def read_request(request: Request) -> bytes:
@@ -58,3 +61,21 @@ def body_of(request: Request, data: bytes, *, plain: bool = False) -> Body:
     if isinstance(body, Refusal):
         raise Refused(body)
     return body
+
+
+def admit(gate: Gate, request: Request, key: str | None, now: int) -> Admitted | Refusal:
+    """Whether the key is let in; one that is not counts for its address, so that guessing has an end."""
+    admitted = admit_key(gate.keys.directory, key, request.headers.get("Origin"), now)
+    if isinstance(admitted, Refusal):
+        return gate.limits.stranger(request.remote_addr or "") or admitted
+    gate.uses.note(admitted.key_id, now)
+    return admitted
+
+
+def check_rate(gate: Gate, request: Request, admitted: Admitted, signals: int) -> None:
+    """Raises Refused when there are too many signals, in this request or lately."""
+    if signals > MOST_ITEMS:
+        raise Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
+    refusal = gate.limits.request(admitted, request.remote_addr or "", signals)
+    if refusal is not None:
+        raise Refused(refusal)

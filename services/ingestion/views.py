@@ -10,20 +10,19 @@ import msgspec
 from flask import Flask, Response, g, request
 
 from contracts.signals import KINDS, SignalKind
-from services.ingestion.admission import admit_key, configuration_of, origin_allowed
+from services.ingestion.admission import configuration_of, origin_allowed
 from services.ingestion.bodies import Body
-from services.ingestion.intake import MOST_ITEMS, Result
+from services.ingestion.intake import Result
 from services.ingestion.keys import Keys
 from services.ingestion.parcels import read_parcel
 from services.ingestion.reading import Reception, valid_traceparent
 from services.ingestion.refusal_reports import Sender
-from services.ingestion.refusals import Refusal
-from services.ingestion.requests import Gate, Refused, body_of, read_request
+from services.ingestion.refusals import AGAIN, Refusal, retry_headers
+from services.ingestion.requests import Gate, Refused, admit, body_of, check_rate, read_request
 from services.ingestion.shapes import SHAPES, AnySignal
 from shared.http import Blueprint
 from shared.problems import CONTENT_TYPE, FaultSchema, ProblemSchema, problem
 
-RETRY_AFTER = "1"
 LARGEST_REPORTED = 65_536
 """Bytes of a refused body that is read for a report."""
 PUBLIC: Mapping[str, str] = {
@@ -124,15 +123,14 @@ def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
     now = gate.clock.now()
     key_header = request.headers.get("X-Api-Key")
     directory = gate.keys.directory
-    admitted = admit_key(directory, key_header, request.headers.get("Origin"), now)
+    admitted = admit(gate, request, key_header, now)
     if isinstance(admitted, Refusal):
         sender = Sender.of(configuration_of(directory, key_header), key_header)
         _report(gate, admitted, sender, data, kind, now)
         raise Refused(admitted)
-    gate.uses.note(admitted.key_id, now)
     body = body_of(request, data)
-    if kind is None and type(body.value) is list and len(body.value) > MOST_ITEMS:
-        raise Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
+    several = kind is None and type(body.value) is list
+    check_rate(gate, request, admitted, len(body.value) if several else 1)
     trace = valid_traceparent(request.headers.get("traceparent"))
     return gate.intake.take(body, kind, Reception(admitted, now, trace))
 
@@ -145,14 +143,12 @@ def _take_parcel(gate: Gate, data: bytes) -> list[Result]:
         raise Refused(parcel)
     g.signal_key = parcel.key
     now = gate.clock.now()
-    admitted = admit_key(gate.keys.directory, parcel.key, request.headers.get("Origin"), now)
+    admitted = admit(gate, request, parcel.key, now)
     if isinstance(admitted, Refusal):
         sender = Sender.of(configuration_of(gate.keys.directory, parcel.key), parcel.key)
         _report_items(gate, admitted, sender, parcel.body, data, now)
         raise Refused(admitted)
-    gate.uses.note(admitted.key_id, now)
-    if len(parcel.body.value) > MOST_ITEMS:
-        raise Refused(Refusal(413, "too_large", f"a request may have at most {MOST_ITEMS} signals"))
+    check_rate(gate, request, admitted, len(parcel.body.value))
     return gate.intake.take(parcel.body, None, Reception(admitted, now))
 
 
@@ -184,17 +180,21 @@ def _given_key() -> str | None:
 
 
 def _problem(refusal: Refusal) -> Response:
-    headers = {"Retry-After": RETRY_AFTER} if refusal.status == 503 else {}
+    headers = retry_headers(refusal)
     kind = _PROBLEM_TYPE + refusal.code.replace("_", "-")
     return problem(refusal.status, refusal.reason, type=kind, faults=refusal.faults, headers=headers, code=refusal.code)
 
 
 def _answer(results: Sequence[Result]) -> Response:
-    """200 with the results; 503 when every one is to be sent again."""
+    """200 with the results; 503 or 429 when every one is to be sent again."""
     documents = [result.as_document() for result in results]
-    again = sum(result.status == 503 for result in results)
-    headers = {"Retry-After": RETRY_AFTER} if again else {}
-    if again and again == len(results):
+    later = [result.refusal for result in results if result.refusal is not None and result.status in AGAIN]
+    longest = max(later, key=lambda refusal: refusal.retry_after, default=None)
+    headers = {} if longest is None else retry_headers(longest)
+    if longest is not None and len(later) == len(results):
+        if longest.status == 429:
+            kind = f"{_PROBLEM_TYPE}rate-limited"
+            return problem(429, longest.reason, type=kind, headers=headers, code="rate_limited", results=documents)
         detail = "no signal could be stored now; send them again"
         kind = f"{_PROBLEM_TYPE}unavailable"
         return problem(503, detail, type=kind, headers=headers, code="unavailable", results=documents)
@@ -241,6 +241,7 @@ _REFUSALS: Mapping[int, str] = {
     403: "The key is disabled, or the origin, the site or the kind is not allowed",
     413: "The body is too large",
     415: "The body is not declared as JSON",
+    429: "More is sent than this key, address or profile may; send it again after Retry-After seconds",
     503: "The broker is away; send it again after Retry-After seconds",
 }
 

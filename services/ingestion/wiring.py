@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from contracts.topology import LOST, moments_topology
 from services.ingestion import sdk_views
@@ -23,6 +24,7 @@ from services.ingestion.intake import Intake
 from services.ingestion.key_uses import KeyUses
 from services.ingestion.keys import Keys
 from services.ingestion.leadership import Leadership
+from services.ingestion.limits import Limits
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.refusal_reports import RefusalReports
 from services.ingestion.requests import Gate
@@ -89,7 +91,9 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
         FollowConfigurations(leadership, broker, publisher, topology, store),
         ReplayLost(leadership, broker, publisher, topology, settings.partitions),
     )
-    gate = Gate(keys, Intake(publisher, refusal_log, reports, settings.partitions), reports, uses, clock)
+    limits = Limits.of(settings, clock)
+    intake = Intake(publisher, refusal_log, reports, settings.partitions, limits)
+    gate = Gate(keys, intake, reports, uses, clock, limits)
     app = _create_app(settings, gate, broker, publisher)
     return Ingestion(app, store, keys, broker, publisher, leadership, duties, tuple(Loop(duty) for duty in duties))
 
@@ -126,6 +130,10 @@ def _create_app(settings: Settings, gate: Gate, broker: Broker, publisher: Publi
     )
     _declare_key_scheme(app)
     set_up_cors(app, gate.keys)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies, x_host=0
+        )
     return app
 
 

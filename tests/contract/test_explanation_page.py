@@ -18,7 +18,7 @@ from services.trigger.engine.waits import MERGED, VOID
 from services.trigger.engine.walk import STOPPED
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanations.md"
-NOT_TOLD = {"missing_key", "unknown_key", "unavailable", "not_json", "malformed"}
+NOT_TOLD = {"missing_key", "unknown_key", "unavailable", "rate_limited", "not_json", "malformed"}
 """Refusals that belong to no configuration, or hold no signal that could be read."""
 REFUSALS = {
     "wrong_secret": "The secret of the server key is missing or wrong.",

@@ -19,6 +19,7 @@ from contracts.signals import KINDS, decode_signal
 from contracts.topology import partition_queue
 from services.ingestion.wiring import Ingestion
 from shared.broker import Delivery
+from shared.clock import ManualClock
 from tests.support.ingestion import (
     ORIGIN,
     configuration,
@@ -473,3 +474,58 @@ def test_the_sdk_is_kept_for_good_under_its_version_and_shortly_under_its_alias(
     assert client.get("/sdk/signals.js", headers={"If-None-Match": alias.headers["ETag"]}).status_code == 304
     assert client.get("/sdk/signals-000000000000.js").status_code == 404
     assert kept.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[Ingestion]:
+    """A process that takes five signals at once of a key, four of an address and three of a profile."""
+    rates = {"MOMENTS_LIMIT_KEY": "5", "MOMENTS_LIMIT_ADDRESS": "4", "MOMENTS_LIMIT_PROFILE": "3"}
+    clock = ManualClock(1_800_000_000_000_000)
+    started = start_ingestion(
+        settings_for(tmp_path, MOMENTS_PARTITIONS="4", MOMENTS_LIMIT_BURST_SECONDS="1", **rates), clock
+    )
+    configure(started, configuration())
+    yield started
+    started.close()
+
+
+def test_a_key_that_sends_too_much_is_told_when_to_come_again(limited: Ingestion) -> None:
+    first = send(limited, [signal(f"s{number}") for number in range(5)])
+    second = send(limited, signal("s6"), "/v1/signals/cart/add")
+
+    assert statuses(first) == [200] * 5
+    assert (second.status_code, second.headers["Retry-After"]) == (429, "1")
+    assert second.get_json()["code"] == "rate_limited"
+
+
+def test_an_address_is_limited_with_public_keys_alone(limited: Ingestion) -> None:
+    web = [signal(f"w{number}", email=f"{number}@example.com") for number in range(4)]
+
+    assert statuses(send(limited, web, key="pk_1", headers=WEB)) == [200] * 4
+    assert send(limited, signal("w5"), key="pk_1", headers=WEB).status_code == 429
+    assert send(limited, signal("w6"), key="ak_1").status_code == 429
+    assert send(limited, signal("w7")).status_code == 200
+
+
+def test_one_profile_cannot_be_told_of_without_end(limited: Ingestion) -> None:
+    answer = send(limited, [signal(f"p{number}") for number in range(4)], key="pk_1", headers=WEB)
+
+    assert statuses(answer) == [200, 200, 200, 429]
+    assert answer.headers["Retry-After"] == "1"
+
+
+def test_guessing_keys_has_an_end(limited: Ingestion) -> None:
+    answers = [send(limited, signal(), key=f"pk_guess{number}").status_code for number in range(6)]
+
+    assert answers == [401] * 4 + [429] * 2
+
+
+def test_segment_clients_are_told_to_wait_in_their_own_words(limited: Ingestion) -> None:
+    call = {"type": "track", "userId": "u", "event": "Cart Viewed", "timestamp": "2026-11-23T10:00:00Z"}
+    batch = {"writeKey": "sk_1:secret", "batch": [call | {"messageId": str(number)} for number in range(9)]}
+
+    assert send(limited, batch, "/v1/batch", key=None).status_code == 200
+    answer = send(limited, batch, "/v1/batch", key=None)
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
+    assert answer.get_json()["success"] is False

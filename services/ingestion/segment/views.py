@@ -13,12 +13,12 @@ import msgspec
 from flask import Response, g, request
 
 from services.ingestion import meters
-from services.ingestion.admission import Admitted, admit_key
+from services.ingestion.admission import Admitted
 from services.ingestion.bodies import Body
-from services.ingestion.intake import MOST_ITEMS, Result
+from services.ingestion.intake import Result
 from services.ingestion.reading import Reception
-from services.ingestion.refusals import Refusal
-from services.ingestion.requests import Gate, Refused, body_of, read_request
+from services.ingestion.refusals import AGAIN, Refusal, retry_headers
+from services.ingestion.requests import Gate, Refused, admit, body_of, check_rate, read_request
 from services.ingestion.segment.mapping import CALLS, declared_table, to_signal
 from shared.http import Blueprint
 
@@ -32,7 +32,6 @@ PUBLIC: Mapping[str, str] = {
     **dict.fromkeys(_PATHS, _KEYED),
     "/v1/projects/<key>/settings": "asked by Segment's web client before it sends; holds what it was asked with",
 }
-_RETRY_AFTER = "1"
 
 
 class SegmentAnswerSchema(ma.Schema):
@@ -92,13 +91,13 @@ def _taken(gate: Gate, call: str) -> Response:
         raise Refused(Refusal(400, "malformed", "the body is no JSON object"))
     g.signal_key = key = _basic_key() or request.headers.get("X-Api-Key") or _text(document.get("writeKey"))
     now = gate.clock.now()
-    admitted = admit_key(gate.keys.directory, key, request.headers.get("Origin"), now)
+    admitted = admit(gate, request, key, now)
     if isinstance(admitted, Refusal):
         raise Refused(admitted)
-    gate.uses.note(admitted.key_id, now)
     messages = document.get("batch") if call == "batch" else [{**document, "type": call}]
-    if type(messages) is not list or len(messages) > MOST_ITEMS:
-        raise Refused(Refusal(400, "malformed", f"batch must be a list of at most {MOST_ITEMS} calls"))
+    if type(messages) is not list:
+        raise Refused(Refusal(400, "malformed", "batch must be a list of calls"))
+    check_rate(gate, request, admitted, len(messages))
     signals, ignored = _signals(messages, admitted, document)
     results = gate.intake.take(Body(signals, clean=body.clean), None, Reception(admitted, now)) if signals else []
     return _answer(results, ignored)
@@ -126,8 +125,9 @@ def _signals(
 
 def _answer(results: list[Result], ignored: Counter[str]) -> Response:
     """200, also where single calls are refused: their clients would send all again. 503 where it helps to."""
-    if any(result.status == 503 for result in results):
-        return _refusal(Refusal(503, "unavailable", "not every call could be stored now; send them again"))
+    later = [result.refusal for result in results if result.refusal is not None and result.status in AGAIN]
+    if later:
+        return _refusal(max(later, key=lambda refusal: refusal.retry_after))
     document: dict[str, Any] = {"success": True, "accepted": sum(result.status == 200 for result in results)}
     if ignored:
         document["ignored"] = dict(ignored)
@@ -139,8 +139,8 @@ def _answer(results: list[Result], ignored: Counter[str]) -> Response:
 
 def _refusal(refusal: Refusal) -> Response:
     document = {"success": False, "code": refusal.code, "message": refusal.reason}
-    headers = {"Retry-After": _RETRY_AFTER} if refusal.status in (429, 503) else {}
-    return Response(msgspec.json.encode(document), refusal.status, headers=headers, content_type="application/json")
+    body, headers = msgspec.json.encode(document), retry_headers(refusal)
+    return Response(body, refusal.status, headers=headers, content_type="application/json")
 
 
 def _basic_key() -> str | None:

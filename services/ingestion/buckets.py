@@ -1,0 +1,89 @@
+"""Token buckets in a file that all processes of ingestion map: what one of them has let through counts for all.
+
+A bucket lies in one of the four places that its name's hash gives. A new one takes the place of that which was not
+taken from for longest: it is the likeliest to be full, and a full bucket and none at all mean the same. Names are not
+kept, only 64 bits of their hash.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import threading
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+_SLOT = struct.Struct("<Qdd")
+_WAYS = 4
+_SETS = 16_384
+_SET = _WAYS * _SLOT.size
+_LOCKS = 64
+_DUST = 1e-6  # what is lost in rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many a second; `burst` at once after a pause. A `per_second` of 0 limits nothing."""
+
+    per_second: float
+    burst: float
+
+
+class Buckets:
+    """The buckets of one file, four in each of `sets`; made when it is not there. For all threads and processes."""
+
+    def __init__(self, path: Path, sets: int = _SETS) -> None:
+        size = sets * _SET
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        if os.fstat(self._file).st_size < size:
+            os.ftruncate(self._file, size)
+        self._memory = mmap.mmap(self._file, size)
+        self._sets = sets
+        self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._memory.close()
+        os.close(self._file)
+
+    def take(self, name: str, rate: Rate, now: float, cost: float = 1.0) -> float:
+        """Take `cost` from the bucket of a name; 0 when it was there, else the seconds until it will be: none is taken.
+
+        `now`: seconds on a clock that all processes share. What costs more than the burst is let through when the
+        bucket is full, and empties it below zero: it can never be there otherwise.
+        """
+        if rate.per_second <= 0:
+            return 0.0
+        mark = int.from_bytes(blake2b(name.encode("utf-8", "replace"), digest_size=8).digest(), "little") or 1
+        place = mark % self._sets
+        offset = place * _SET
+        with self._locks[place % _LOCKS]:
+            fcntl.lockf(self._file, fcntl.LOCK_EX, _SET, offset)
+            try:
+                return self._taken(offset, mark, rate, now, cost)
+            finally:
+                fcntl.lockf(self._file, fcntl.LOCK_UN, _SET, offset)
+
+    def _taken(self, offset: int, mark: int, rate: Rate, now: float, cost: float) -> float:
+        slot, held, at = self._find(offset, mark, rate, now)
+        tokens = min(rate.burst, held + max(0.0, now - at) * rate.per_second)
+        needed = min(cost, rate.burst)
+        if tokens < needed - _DUST:
+            return (needed - tokens) / rate.per_second
+        _SLOT.pack_into(self._memory, slot, mark, tokens - cost, now)
+        return 0.0
+
+    def _find(self, offset: int, mark: int, rate: Rate, now: float) -> tuple[int, float, float]:
+        """Where the bucket lies or may lie, what it held and when; a clock that was set back counts from now."""
+        oldest, oldest_at = offset, float("inf")
+        for slot in range(offset, offset + _SET, _SLOT.size):
+            found, tokens, at = _SLOT.unpack_from(self._memory, slot)
+            if found == mark:
+                return slot, tokens, min(at, now)
+            if at < oldest_at:
+                oldest, oldest_at = slot, at
+        return oldest, rate.burst, now

@@ -1,0 +1,63 @@
+"""How many signals are taken, by key, by address and by profile (docs/operations.md)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from contracts.signals import ProfileReference
+from services.ingestion.admission import Admitted
+from services.ingestion.buckets import Buckets, Rate
+from services.ingestion.refusals import Refusal
+from shared.clock import Clock
+from shared.settings import Settings
+
+_SECOND = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The rates; keys of servers are limited by key alone, as all their customers come from one address."""
+
+    buckets: Buckets
+    clock: Clock
+    key: Rate
+    address: Rate
+    profile: Rate
+
+    @classmethod
+    def of(cls, settings: Settings, clock: Clock) -> Limits:
+        """The limits of an installation; all processes of this machine share them."""
+        burst = settings.limit_burst
+        rates = (settings.limit_key, settings.limit_address, settings.limit_profile)
+        key, address, profile = (Rate(float(rate), float(rate * burst)) for rate in rates)
+        return cls(Buckets(settings.data / "ingestion-limits"), clock, key, address, profile)
+
+    def request(self, admitted: Admitted, address: str, signals: int) -> Refusal | None:
+        """429 when a key, or for public keys an address, sends more signals than it may."""
+        now, cost = self._now(), float(max(1, signals))
+        wait = self.buckets.take(f"key\0{admitted.key_id}", self.key, now, cost)
+        if not wait and admitted.touchpoint != "server":
+            wait = self.buckets.take(f"address\0{address}", self.address, now, cost)
+        return _refusal(wait, "this key or address sends more than it may") if wait else None
+
+    def stranger(self, address: str) -> Refusal | None:
+        """429 when an address has come too often with keys that admit nothing."""
+        wait = self.buckets.take(f"address\0{address}", self.address, self._now())
+        return _refusal(wait, "this address sends more than it may") if wait else None
+
+    def signal(self, admitted: Admitted, profile: ProfileReference) -> Refusal | None:
+        """429 when more is told of one profile than a person can do."""
+        if self.profile.per_second <= 0 or admitted.touchpoint == "server":
+            return None
+        name = f"profile\0{admitted.listener.id}\0{profile.id_type}\0{profile.id}"
+        wait = self.buckets.take(name, self.profile, self._now())
+        return _refusal(wait, "more signals of this profile came than are taken") if wait else None
+
+    def _now(self) -> float:
+        return self.clock.now() / _SECOND
+
+
+def _refusal(wait: float, reason: str) -> Refusal:
+    seconds = max(1, math.ceil(wait))
+    return Refusal(429, "rate_limited", f"{reason}; send it again in {seconds} s", retry_after=seconds)

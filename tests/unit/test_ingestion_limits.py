@@ -1,0 +1,126 @@
+"""Token buckets: what is let through, whatever the clock, the threads and the processes do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingestion.buckets import Buckets, Rate
+
+RATE = Rate(per_second=10, burst=20)
+
+
+@pytest.fixture
+def buckets(tmp_path: Path) -> Iterator[Buckets]:
+    made = Buckets(tmp_path / "limits")
+    yield made
+    made.close()
+
+
+def test_a_burst_is_let_through_and_then_the_rate(buckets: Buckets) -> None:
+    assert [buckets.take("a", RATE, 100.0) for _ in range(20)] == [0.0] * 20
+
+    wait = buckets.take("a", RATE, 100.0)
+
+    assert wait == pytest.approx(0.1)
+    assert buckets.take("a", RATE, 100.0 + wait) == 0.0
+    assert buckets.take("a", RATE, 100.0 + wait) > 0
+
+
+def test_names_do_not_share_and_a_pause_fills_up_to_the_burst(buckets: Buckets) -> None:
+    for _ in range(20):
+        buckets.take("a", RATE, 100.0)
+
+    assert buckets.take("b", RATE, 100.0) == 0.0
+    assert sum(buckets.take("a", RATE, 100_000.0) == 0.0 for _ in range(30)) == 20
+
+
+def test_a_refusal_takes_nothing_and_names_the_time_until_all_of_the_cost_is_there(buckets: Buckets) -> None:
+    buckets.take("a", RATE, 100.0, 15)
+
+    assert buckets.take("a", RATE, 100.0, 10) == pytest.approx(0.5)
+    assert buckets.take("a", RATE, 100.0, 5) == 0.0
+
+
+def test_more_than_the_burst_passes_a_full_bucket_and_is_paid_for_afterwards(buckets: Buckets) -> None:
+    assert buckets.take("a", RATE, 100.0, 50) == 0.0
+    assert buckets.take("a", RATE, 102.0) > 0
+    assert buckets.take("a", RATE, 103.2) == 0.0
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out(buckets: Buckets) -> None:
+    for _ in range(20):
+        buckets.take("a", RATE, 1_000_000.0)
+
+    assert buckets.take("a", RATE, 50.0) > 0
+    assert buckets.take("a", RATE, 50.0) == pytest.approx(0.1)
+
+
+def test_no_rate_limits_nothing(buckets: Buckets) -> None:
+    assert {buckets.take("a", Rate(0, 0), 1.0, 1e9) for _ in range(100)} == {0.0}
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.integers(1, 5)), min_size=1, max_size=60))
+def test_in_any_span_no_more_passes_than_burst_and_rate_allow(steps: list[tuple[float, int]]) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        buckets = Buckets(Path(folder) / "limits")
+        now, passed = 0.0, []
+        for pause, cost in steps:
+            now += pause
+            if buckets.take("a", RATE, now, cost) == 0.0:
+                passed.append((now, cost))
+        buckets.close()
+
+    for first, (begin, _) in enumerate(passed):
+        for last in range(first, len(passed)):
+            span = passed[last][0] - begin
+            assert sum(cost for _, cost in passed[first : last + 1]) <= 20 + 10 * span + 1e-3
+
+
+def test_more_names_than_places_forget_those_not_used_for_longest(tmp_path: Path) -> None:
+    few, slow = Buckets(tmp_path / "few", sets=1), Rate(0.001, 20)
+
+    for number in range(20):
+        few.take(f"n{number}", slow, float(number), 20)
+
+    assert [few.take(f"n{number}", slow, 20.0, 20) > 0 for number in range(19, 15, -1)] == [True] * 4
+    assert few.take("n3", slow, 20.0, 20) == 0.0
+    few.close()
+
+
+def test_threads_together_are_let_through_once(buckets: Buckets) -> None:
+    passed: list[int] = []
+
+    def take() -> None:
+        passed.append(sum(buckets.take("a", Rate(0.001, 500), 100.0) == 0.0 for _ in range(200)))
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sum(passed) == 500
+
+
+def test_processes_together_are_let_through_once(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from services.ingestion.buckets import Buckets, Rate\n"
+        "b = Buckets(Path(sys.argv[1]))\n"
+        "print(sum(b.take('a', Rate(0.001, 500), 100.0) == 0.0 for _ in range(400)))"
+    )
+    command = (sys.executable, "-c", program, str(tmp_path / "limits"))
+    root = Path(__file__).resolve().parents[2]
+
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) for _ in range(3)]
+
+    assert sum(int(process.communicate()[0]) for process in started) == 500
