@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from flask import request
@@ -11,12 +10,11 @@ from markupsafe import Markup
 
 from contracts.moments import EDITABLE, TRANSITIONS
 from contracts.templates import Template, templates
-from contracts.times import DAY, from_rfc3339
 from services.config.access.viewer import viewer
 from services.config.program import program
 from services.config.resources import AudienceConfiguration, Listing, Moment
 from services.config.ui.asked import asked_of
-from services.config.ui.charts import Series, time_chart
+from services.config.ui.charts import bar
 from services.config.ui.editing import Edit
 from services.config.ui.effects import Effect
 from services.config.ui.frame import now, zone
@@ -107,7 +105,7 @@ def panel_context(
 
 def trial_context(trial: Trial | None) -> dict[str, Any]:
     """What the templates of a back-test need."""
-    return {"trial": trial, "reason": reason_words, "trial_chart": trial_chart}
+    return {"trial": trial, "reason": reason_words, "bar": bar}
 
 
 def _is_changed(filled: Filled, faults: Faults, moment: Moment, template: Template | None) -> bool:
@@ -276,27 +274,3 @@ def reason_words(kind: str, reason: str) -> str:
     """Why a wait was `ended` or `suppressed`; by the catalogue, else as it is named."""
     key = f"reasons.{kind}.{reason}"
     return t(key) if known(key) else reason
-
-
-def trial_chart(trial: Trial) -> Markup:
-    """Raises a day, of what is filled in and of what is saved."""
-    mine, saved = (
-        None if column is None else [column.days.get(day, 0) for day in trial.days]
-        for column in (trial.wanted, trial.running)
-    )
-    bars = [Series("raised", t("properties.trial.with_these"), mine or [])]
-    line = None if saved is None else Series("waiting", t("properties.trial.as_saved"), saved)
-    return time_chart(
-        "trial",
-        [_midnight(day) for day in trial.days],
-        DAY,
-        zone_named("UTC"),
-        bars,
-        line,
-        title=t("properties.trial.chart"),
-        description=t("properties.trial.chart_about"),
-    )
-
-
-def _midnight(day: date) -> int:
-    return from_rfc3339(f"{day.isoformat()}T00:00:00Z")

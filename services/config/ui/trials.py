@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -61,6 +61,12 @@ class Trial:
     def goes_on(self) -> bool:
         """Whether more is to come."""
         return self.state in _RUNNING or (self.state == "away" and bool(self.id))
+
+    @property
+    def most(self) -> int:
+        """The most raises of a day, with either settings."""
+        columns = [column for column in (self.wanted, self.running) if column is not None]
+        return max((raised for column in columns for raised in column.days.values()), default=0)
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -149,15 +155,8 @@ def _trial(job: dict[str, Any]) -> Trial:
 def _with_result(found: Trial, result: dict[str, Any]) -> Trial:
     comparison = result["comparison"] or {}
     compared = result["compared"]
-    return Trial(
-        state=found.state,
-        id=found.id,
-        share=1.0,
-        replayed=found.replayed,
-        total=found.total,
-        ended_at=found.ended_at,
-        start=found.start,
-        end=found.end,
+    return replace(
+        found,
         signals=result["signals"],
         wanted=_column(result["base"]),
         running=None if compared is None else _column(compared),
