@@ -216,10 +216,10 @@ def test_viewers_read_and_are_offered_nothing_that_they_would_be_refused(
 
     assert "Raise when 2 hours have passed since the last change to a cart that still holds items." in panel
     assert "7 days" in panel
-    for offered in ("<form", "<input", "<select", "become/", "backtests"):
+    for offered in ("<form", "<input", "<select", "/status", "backtests"):
         assert offered not in panel
     path = f"/moments/{moment['id']}"
-    for refused in (path, f"{path}/check", f"{path}/impact", f"{path}/backtests", f"{path}/become/stopped"):
+    for refused in (path, f"{path}/check", f"{path}/impact", f"{path}/backtests", f"{path}/status"):
         assert vera.post(refused, {"name": "x"}).status_code == 403
     assert saved(config, moment)["name"] == "Cart"
 
@@ -262,12 +262,19 @@ def test_only_allowed_changes_of_the_status_are_offered(config: Client, eve: Bro
 
     def offered() -> set[str]:
         text = eve.get(path).text
+        text = text[text.index('id="panel"') :]
         statuses = ("draft", "running", "stopped", "archived")
-        return {each for each in statuses if f"{path}/become/{each}" in text or f'name="status" value="{each}"' in text}
+        return {
+            each
+            for each in statuses
+            if f"{path}/status?to={each}&amp;panel=1" in text
+            or f'name="to" value="{each}"' in text
+            or f'name="status" value="{each}"' in text
+        }
 
     found = [offered()]
     for status in ("running", "stopped", "running", "archived", "draft"):
-        assert eve.post(f"{path}/become/{status}").location.endswith(f"done=moment_{status}")
+        assert eve.post(f"{path}/status?panel=1", {"to": status}).location == f"{path}?done=moment_{status}"
         found.append(offered())
 
     assert found == [
@@ -278,8 +285,6 @@ def test_only_allowed_changes_of_the_status_are_offered(config: Client, eve: Bro
         {"draft"},
         {"running"},
     ]
-    assert eve.post(f"{path}/become/archived").status_code == 409
-    assert eve.get(f"{path}/become/nonsense").status_code == 404
 
 
 def test_what_cannot_start_says_what_is_missing(config: Client, eve: Browser) -> None:
@@ -394,14 +399,11 @@ def test_without_trigger_the_panel_says_what_is_missing_and_saving_works(
 
     effect = send(eve, form, f"{path}/impact", settings__duration__number="3")
     trial = send(eve, form, f"{path}/backtests", settings__duration__number="3")
-    stop = eve.get(f"{path}/become/stopped")
     done = send(eve, form, settings__duration__number="3")
 
     assert "the effect on waiting customers is not known" in effect.text
     assert form_in(effect.text, "properties").value("settings.duration.number") == "3"
     assert "nothing can be tried now" in trial.text
-    assert stop.status_code == 200
-    assert "not known" in stop.text
     assert done.location.endswith("moment_saved")
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from contracts.moments import Status
 from services.config.program import program
-from services.config.resources import Moment
 from services.config.triggering import TriggerAway
 from services.config.ui.editing import Edit
 from shared.conditions import ANY_VERSION
@@ -23,13 +20,11 @@ class Effect:
 
     away: bool = False
     refusal: str = ""
-    changes: bool = True
     pending: int = 0
     moved: int = 0
     at_once: int = 0
     others_earlier: int = 0
     later: int = 0
-    suppressed: int = 0
     spread_until: str | None = None
     before: int = 0
     after: int = 0
@@ -47,29 +42,18 @@ def effect_of(edit: Edit) -> Effect:
     wanted = edit.wanted()
     if wanted.faults:
         return Effect(refusal="faults")
-    return _asked(edit.moment, wanted.changes, changes=bool(wanted.changes.get("settings")))
-
-
-def status_effect(moment: Moment, status: Status) -> Effect:
-    """The effect of another status."""
-    return _asked(moment, {"status": status}, changes=True)
-
-
-def _asked(moment: Moment, change: dict[str, Any], *, changes: bool) -> Effect:
     try:
-        told = program().previews.of(moment.id, change, ANY_VERSION)
+        told = program().previews.of(edit.moment.id, wanted.changes, ANY_VERSION)
     except TriggerAway:
         return Effect(away=True)
     except ServiceError as error:
         return Effect(refusal=error.detail)
     return Effect(
-        changes=changes,
         pending=told["pending"],
         moved=told["moved"],
         at_once=told["dueAtOnce"],
         others_earlier=max(0, told["earlier"] - told["dueAtOnce"]),
         later=told["later"],
-        suppressed=told["suppressed"],
         spread_until=told["spreadUntil"],
         before=told["raisesInNextHour"]["before"],
         after=told["raisesInNextHour"]["after"],

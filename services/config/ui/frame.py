@@ -85,7 +85,6 @@ def set_up_frame(app: Flask) -> None:
 
 
 def _context() -> dict[str, Any]:
-    done = request.args.get("done", "")
     return {
         "viewer": signed_in(),
         "places": [place for place in PLACES if place.endpoint in _endpoints()],
@@ -93,9 +92,15 @@ def _context() -> dict[str, Any]:
         "scheme": _scheme(),
         "modules": scripts(),
         "is_fragment": wants_fragment(),
-        "done": t(f"done.{done}") if known(f"done.{done}") else "",
+        "done": done_words(),
         "environment": program().environment,
     }
+
+
+def done_words() -> str:
+    """What was done, as the address tells it once; empty when nothing was."""
+    done = request.args.get("done", "")
+    return t(f"done.{done}") if known(f"done.{done}") else ""
 
 
 def _endpoints() -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import request
+from flask import current_app, request, url_for
 from markupsafe import Markup
 
 from contracts.moments import EDITABLE, TRANSITIONS
@@ -17,7 +17,7 @@ from services.config.ui.asked import asked_of
 from services.config.ui.charts import bar
 from services.config.ui.editing import Edit
 from services.config.ui.effects import Effect
-from services.config.ui.frame import now, zone
+from services.config.ui.frame import done_words, now, zone
 from services.config.ui.meanwhile import ABSENT, Difference
 from services.config.ui.moment_form import NO_FAULTS, Faults, Filled, filled_from, wanted_by
 from services.config.ui.quiet_strip import is_quiet, minute_of, quiet_strip
@@ -79,7 +79,7 @@ def panel_context(
         "faults": faults,
         "plain_faults": faults.plain,
         "summary": _summary(faults, fields),
-        "refusal": refusal,
+        "refused_because": refusal,
         "is_refused": is_refused,
         "is_conflict": is_conflict,
         "version": edit.version if edit is not None else moment.version,
@@ -100,7 +100,16 @@ def panel_context(
         **trial_context(trial),
         "effect_words": spoken_effect,
         "asked": asked_of(request.args),
+        "audit_url": _url("audit_pages.audit", resource=moment.id),
+        "journeys_url": _url("journey_pages.overview"),
+        "done": "",
+        "panel_done": done_words(),
     }
+
+
+def _url(endpoint: str, **values: Any) -> str:
+    """The address of a page, empty where this version has none."""
+    return url_for(endpoint, **values) if endpoint in current_app.view_functions else ""
 
 
 def trial_context(trial: Trial | None) -> dict[str, Any]:
@@ -246,11 +255,6 @@ def spoken_effect(effect: Effect) -> list[str]:
         return []
     about = "" if effect.exact else t("properties.effect.about")
     waiting = t("properties.effect.waiting", n=effect.pending, count=about + number(effect.pending))
-    if effect.suppressed:
-        return [
-            waiting,
-            t("properties.effect.suppressed", n=effect.suppressed, count=about + number(effect.suppressed)),
-        ]
     if not effect.moved and not effect.at_once:
         return [waiting, t("properties.effect.nothing")] if effect.pending else [waiting]
     parts = [

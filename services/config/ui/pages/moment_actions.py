@@ -44,6 +44,7 @@ def confirm_status(moment_id: UUID) -> tuple[str, int] | Response:
         asked=asked_of(request.args),
         moment=moment,
         wanted=wanted,
+        beside_panel="panel" in request.args,
         suppressed=_suppressed(moment, wanted),
     )
 
@@ -51,7 +52,7 @@ def confirm_status(moment_id: UUID) -> tuple[str, int] | Response:
 @blueprint.post("/moments/<uuid:moment_id>/status")
 @needs("editor")
 def set_status(moment_id: UUID) -> tuple[str, int] | Response:
-    """Give it another status; `version` is the one that the person saw."""
+    """Give it another status; `version` is the one that the person saw. `panel`: they come back to its panel."""
     former, wanted = program().moments.get(str(moment_id)), known_status(request.form.get("to", ""))
     if wanted is None:
         return redirect(asked_of(request.args).url())
@@ -61,6 +62,8 @@ def set_status(moment_id: UUID) -> tuple[str, int] | Response:
     except (StatusRefused, CannotRun, VersionConflict) as error:
         refusal = refusal_of(error, program().moments.get(former.id), wanted)
         return refused(refusal, status_of(type(error), STATUSES))
+    if "panel" in request.args:
+        return redirect(asked_of(request.args).url(f"{PATH}/{former.id}", done=_DONE[wanted]), 303)
     return redirect(asked_of(request.args).url(done=_DONE[wanted], of=former.id), 303)
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, abort, redirect, request, url_for
+from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from contracts.moments import STATUSES, TRANSITIONS, Status
+from contracts.moments import STATUSES, Status
 from services.config.access import needs
 from services.config.errors import ArchivedFixed, CannotRun, LinkFixed, StatusRefused
 from services.config.program import program
-from services.config.resources import Moment
 from services.config.ui.asked import asked_of
 from services.config.ui.editing import Edit, edit_of
-from services.config.ui.effects import effect_of, status_effect
+from services.config.ui.effects import effect_of
 from services.config.ui.frame import page
 from services.config.ui.meanwhile import with_theirs
 from services.config.ui.moment_form import Faults, with_faults, with_setting
@@ -136,38 +135,6 @@ def trial(moment_id: UUID, job_id: str) -> AnyResponse | tuple[str, int]:
     if wants_fragment():
         return page("properties/trial_state.html", moment=moment, **trial_context(found))
     return _shown(panel_context(moment, trial=found))
-
-
-@blueprint.get("/moments/<uuid:moment_id>/become/<status>")
-@needs("editor")
-def confirm(moment_id: UUID, status: str) -> AnyResponse | tuple[str, int]:
-    """What another status would do, before it is done."""
-    moment = program().moments.get(str(moment_id))
-    wanted = _allowed(moment, status)
-    effect = status_effect(moment, wanted)
-    return page("properties/confirm.html", moment=moment, becoming=wanted, effect=effect, words=spoken_effect(effect))
-
-
-@blueprint.post("/moments/<uuid:moment_id>/become/<status>")
-@needs("editor")
-def become(moment_id: UUID, status: str) -> AnyResponse | tuple[str, int]:
-    """Change the status; what was not as the page showed it is shown instead."""
-    moment = program().moments.get(str(moment_id))
-    try:
-        wanted = _allowed(moment, status)
-        program().moments.set_status(moment.id, wanted)
-    except _REFUSALS as error:
-        return _shown(panel_context(moment, refusal=error.detail), 409)
-    return _back(moment_id, _BECAME[wanted])
-
-
-def _allowed(moment: Moment, status: str) -> Status:
-    wanted = _status(status)
-    if wanted is None:
-        abort(404)
-    if wanted not in TRANSITIONS[moment.status]:
-        raise StatusRefused(f"It is {moment.status} by now.")
-    return wanted
 
 
 def _status(text: str | None) -> Status | None:
