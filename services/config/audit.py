@@ -38,6 +38,21 @@ class Audit:
         """An API token was made or revoked."""
         self._write("token", action, before, after, now)
 
+    def document(
+        self, kind: str, action: str, before: dict[str, Any] | None, after: dict[str, Any] | None, now: int
+    ) -> None:
+        """Something that another service keeps was changed, as its documents show it; secrets are left out."""
+        known = after or before or {}
+        self._store.add_audit(
+            at=now,
+            actor=actor(),
+            action=action,
+            kind=kind,
+            resource_id=str(known["id"]),
+            before=_without_secret(before),
+            after=_without_secret(after),
+        )
+
     def event(self, kind: str, action: str, resource_id: str, now: int) -> None:
         """Something happened that changes no document: a sign-in, another password."""
         self._store.add_audit(
@@ -75,6 +90,10 @@ class Audit:
             before=None if before is None else document_of(before),
             after=None if after is None else document_of(after),
         )
+
+
+def _without_secret(document: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if document is None else {name: value for name, value in document.items() if name != "secret"}
 
 
 def document_of(value: AudienceConfiguration | Moment | User | Token) -> dict[str, Any]:

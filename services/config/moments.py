@@ -56,6 +56,15 @@ class Moments:
         with self._store.reading():
             return tuple(self._store.moments_called(moment_ids))
 
+    def running_by_type(self) -> dict[str, int]:
+        """Type → how many of its moments run, for every type of which there is a moment."""
+        with self._store.reading():
+            found = self._store.statuses_by_type()
+        counts = dict.fromkeys((type for type, _, _ in found), 0)
+        for type, status, count in found:
+            counts[type] += count if status == "running" else 0
+        return counts
+
     def get(self, moment_id: str) -> Moment:
         """One moment; raises NotFound."""
         with self._store.reading():

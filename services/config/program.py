@@ -10,10 +10,12 @@ from flask import current_app
 from services.config.audit import Audit
 from services.config.configurations import Configurations
 from services.config.ingesting import IngestionClient
+from services.config.journeys import Journeys
 from services.config.live import LivePages
 from services.config.moments import Moments
 from services.config.previews import Previews
 from services.config.triggering import TriggerClient
+from services.config.webhooks import Webhooks
 from shared.clock import Clock
 
 EXTENSION = "moments-config"
@@ -29,6 +31,8 @@ class Program:
     previews: Previews
     trigger: TriggerClient
     live: LivePages
+    webhooks: Webhooks
+    journeys: Journeys
     clock: Clock
     ingestion: IngestionClient
     environment: str = ""

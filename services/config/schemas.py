@@ -15,7 +15,7 @@ from contracts.times import to_rfc3339
 from services.config.resources import Listing
 
 _MOST_DOMAINS = 500
-AUDITED = ("moment", "configuration", "user", "token")
+AUDITED = ("moment", "configuration", "user", "token", "webhook")
 """What the audit log tells of."""
 _MOST_PAGES = 1_000_000
 _LONGEST_OVERLAP = 30 * 86_400

@@ -47,6 +47,10 @@ class TriggerRefused(Unprocessable):
     """Trigger takes what it was asked for as wrong."""
 
 
+class TriggerConflict(TriggerRefused):
+    """What trigger holds was changed meanwhile, or does not allow this."""
+
+
 class _Problem(msgspec.Struct):
     """What is read of a problem document."""
 
@@ -125,10 +129,25 @@ class TriggerClient:
         self._unless_away()
         return self._asked("GET", self._target(path, query), None, within)
 
-    def post(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a document; raises TriggerAway, NotFound, TriggerRefused. An empty answer is {}."""
+    def post(
+        self, path: str, document: Mapping[str, Any], *, version: int | None = None, within: float | None = None
+    ) -> dict[str, Any]:
+        """The answer to a document; raises TriggerAway, NotFound, TriggerRefused. An empty answer is {}.
+
+        `version`: of what is to be changed, where only that one is meant. `within`: seconds, of what may take long.
+        """
         self._unless_away()
-        return self._asked("POST", self._target(path), document)
+        return self._asked("POST", self._target(path), document, within, version)
+
+    def patch(self, path: str, document: Mapping[str, Any], version: int) -> dict[str, Any]:
+        """Change what has this version; raises TriggerAway, NotFound, TriggerRefused, TriggerConflict."""
+        self._unless_away()
+        return self._asked("PATCH", self._target(path), document, version=version)
+
+    def delete(self, path: str, version: int | None = None) -> None:
+        """Delete what is there, of this version where one is named; raises as `patch` does."""
+        self._unless_away()
+        self._asked("DELETE", self._target(path), None, version=version)
 
     def stream(self, path: str, query: Query | None = None) -> TriggerStream:
         """Listen to server-sent events; raises TriggerAway, NotFound, TriggerRefused. The caller closes it."""
@@ -153,10 +172,15 @@ class TriggerClient:
             raise self._away(f"{_UNREACHABLE} {_NOTHING_CHANGED}", error) from error
 
     def _asked(
-        self, method: str, target: str, document: Mapping[str, Any] | None, within: float | None = None
+        self,
+        method: str,
+        target: str,
+        document: Mapping[str, Any] | None,
+        within: float | None = None,
+        version: int | None = None,
     ) -> dict[str, Any]:
         try:
-            return self._answered(method, target, document, self._patience if within is None else within)
+            return self._answered(method, target, document, self._patience if within is None else within, version)
         except urllib.error.HTTPError as error:
             with error:
                 raise self._refusal(error.code, error.read(_MOST_BYTES), error) from error
@@ -166,9 +190,16 @@ class TriggerClient:
             raise self._unreachable(error) from error
 
     def _answered(
-        self, method: str, target: str, document: Mapping[str, Any] | None, patience: float
+        self,
+        method: str,
+        target: str,
+        document: Mapping[str, Any] | None,
+        patience: float,
+        version: int | None = None,
     ) -> dict[str, Any]:
         headers = {"Authorization": self._authorization}
+        if version is not None:
+            headers["If-Match"] = f'"{version}"'
         if document is not None:
             headers["Content-Type"] = "application/json"
         data = None if document is None else msgspec.json.encode(document)
@@ -223,7 +254,8 @@ class TriggerClient:
         if status == 404:
             return NotFound(problem.detail)
         if status in (400, 409, 412, 422):
-            return TriggerRefused(problem.detail, faults=[_fault(each) for each in problem.errors])
+            refused = TriggerConflict if status in (409, 412) else TriggerRefused
+            return refused(problem.detail, faults=[_fault(each) for each in problem.errors])
         return self._away(f"It answered {status}. {problem.detail}".strip(), error)
 
     def _away(self, detail: str, error: Exception | None) -> TriggerAway:

@@ -21,6 +21,7 @@ from services.config.access.wiring import make_access, set_up_access
 from services.config.audit import Audit
 from services.config.configurations import Configurations
 from services.config.ingesting import IngestionClient
+from services.config.journeys import Journeys
 from services.config.key_uses import KeyUseTaker
 from services.config.keys import KeyMaker
 from services.config.live import LivePages
@@ -32,6 +33,7 @@ from services.config.store import ConfigStore, open_config_database
 from services.config.triggering import TriggerClient
 from services.config.ui import PAGES, set_up_frame
 from services.config.views import BLUEPRINTS
+from services.config.webhooks import Webhooks
 from shared.broker import connect_broker
 from shared.clock import Clock, SystemClock
 from shared.http import create_service
@@ -75,6 +77,8 @@ class Config:
             Previews(moments, trigger, clock),
             trigger,
             LivePages(trigger, settings.live_pages),
+            Webhooks(trigger, audit, self.store, clock),
+            Journeys(self._broker),
             clock,
             IngestionClient(settings.ingestion_url, settings.public_signals_url),
             settings.environment,

@@ -127,6 +127,10 @@ class Broker(Protocol):
         """Messages in the queue: on RabbitMQ those not held by a consumer, embedded all not acknowledged."""
         ...
 
+    def bound(self, exchange: str) -> Sequence[Binding] | None:
+        """The queues bound to an exchange; None where the broker cannot tell, as AMQP has no such question."""
+        ...
+
     def ping(self) -> None:
         """Raises `BrokerUnavailable` unless the broker answers."""
         ...

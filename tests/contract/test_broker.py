@@ -579,6 +579,17 @@ def test_a_queue_that_was_unbound_gets_nothing_more_by_that_key(broker: Broker) 
     assert [delivery.message_id for delivery in drain(broker, QUEUE)] == ["a.1", "b.1", "b.2"]
 
 
+def test_what_is_bound_is_told_in_full_or_not_at_all(broker: Broker) -> None:
+    broker.declare(Topology((Exchange("events", "topic"), Exchange("others", "topic")), (Queue(QUEUE),), ()))
+    bindings = [Binding("events", QUEUE, "a.*"), Binding("events", QUEUE, "b.#")]
+    broker.declare_queue(Queue(QUEUE), [*bindings, Binding("others", QUEUE, "c")])
+
+    told = broker.bound("events")
+
+    assert told is None or sorted(told, key=lambda each: each.key) == bindings
+    assert not broker.bound("nowhere")
+
+
 def test_a_consumer_is_lost_when_its_queue_goes(broker: Broker) -> None:
     """basic.cancel from the broker: receive and ack raise, and go on raising."""
     broker.declare_queue(SINGLE, [])

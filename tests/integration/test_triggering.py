@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask, Response, request
 
-from services.config.triggering import TriggerAway, TriggerClient, TriggerRefused
+from services.config.triggering import TriggerAway, TriggerClient, TriggerConflict, TriggerRefused
 from shared.clock import stopwatch
 from shared.http import NotFound
 from shared.problems import Fault, problem
@@ -27,7 +27,7 @@ def client_at(port: int, **options: Any) -> TriggerClient:
 def trigger() -> Iterator[TriggerClient]:
     """A service that shows what it was asked, refuses, and streams."""
     app = Flask("trigger")
-    app.add_url_rule("/asked/<path:name>", "asked", _asked, methods=["GET", "POST"])
+    app.add_url_rule("/asked/<path:name>", "asked", _asked, methods=["GET", "POST", "PATCH", "DELETE"])
     app.add_url_rule("/empty", "empty", lambda: ("", 204), methods=["POST"])
     app.add_url_rule("/refused/<int:status>", "refused", _refused)
     app.add_url_rule("/list", "list", lambda: [])
@@ -42,6 +42,8 @@ def _asked(name: str) -> dict[str, Any]:
         "query": request.args,
         "token": request.headers["Authorization"],
         "document": request.get_json(silent=True),
+        "method": request.method,
+        "version": request.headers.get("If-Match"),
     }
 
 
@@ -67,9 +69,23 @@ def test_it_asks_with_the_token_of_the_installation_and_quotes_what_it_is_given(
         "query": {"limit": "5", "q": "ä&b=c"},
         "token": f"Bearer {TOKEN}",
         "document": None,
+        "method": "GET",
+        "version": None,
     }
     assert trigger.post("/asked/x", {"a": [1]})["document"] == {"a": [1]}
     assert trigger.post("/empty", {}) == {}
+
+
+def test_it_changes_the_version_that_was_seen_and_no_other(trigger: TriggerClient) -> None:
+    changed = trigger.patch("/asked/x", {"a": 1}, 7)
+    posted = trigger.post("/asked/x", {}, version=8)
+
+    assert (changed["method"], changed["version"], changed["document"]) == ("PATCH", '"7"', {"a": 1})
+    assert posted["version"] == '"8"'
+    trigger.delete("/asked/x", 9)
+    for status in (409, 412):
+        with pytest.raises(TriggerConflict):
+            trigger.get(f"/refused/{status}")
 
 
 def test_what_trigger_does_not_know_and_what_it_refuses_keep_its_words(trigger: TriggerClient) -> None:

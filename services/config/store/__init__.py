@@ -236,6 +236,12 @@ class ConfigStore:
         found = table.select(table.name_key).where(peewee.fn.substr(table.name_key, 1, len(key)) == key)
         return {row["name_key"] for row in found.dicts().execute()}
 
+    def statuses_by_type(self) -> list[tuple[str, str, int]]:
+        """Type, status, and how many moments there are of both."""
+        table = self._moments.table
+        found = table.select(table.type, table.status, peewee.fn.COUNT(table.id)).group_by(table.type, table.status)
+        return [(row[0], row[1], int(row[2])) for row in found.tuples().execute()]
+
     def is_deleted(self, resource_id: str) -> bool:
         """Whether there was a resource of this id once."""
         return bool(self._deletions.find(self._deletions.table.id == resource_id))

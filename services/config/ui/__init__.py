@@ -10,6 +10,7 @@ from services.config.ui.pages import (
     account,
     audit,
     explanation,
+    journeys,
     moment_actions,
     moment_bulk,
     new_moment,
@@ -20,6 +21,7 @@ from services.config.ui.pages import (
     signals,
     tokens,
     users,
+    webhook_log,
 )
 
 __all__ = ["PAGES", "set_up_frame"]
@@ -29,6 +31,7 @@ PAGES: tuple[Blueprint, ...] = (
     account.blueprint,
     audit.blueprint,
     explanation.blueprint,
+    journeys.blueprint,
     moment_actions.blueprint,
     moment_bulk.blueprint,
     new_moment.blueprint,
@@ -39,5 +42,6 @@ PAGES: tuple[Blueprint, ...] = (
     signals.blueprint,
     tokens.blueprint,
     users.blueprint,
+    webhook_log.blueprint,
 )
 """The pages, a blueprint each. To add one: a module in `pages/`, a file in `texts/en/`, a line here."""

@@ -81,6 +81,16 @@ class EmbeddedBroker:
                 raise UnknownQueue(queue)
             return int(connection.execute(f"select count(*) from queue_{row[0]}").fetchone()[0])
 
+    def bound(self, exchange: str) -> Sequence[Binding]:
+        """See `Broker.bound`."""
+        with self._connected() as connection:
+            rows = connection.execute(
+                "select source, destination, key from bindings where source = ? and not to_exchange"
+                " order by destination, key",
+                (exchange,),
+            ).fetchall()
+        return [Binding(*row) for row in rows]
+
     def ping(self) -> None:
         """See `Broker.ping`."""
         with self._connected() as connection:

@@ -66,6 +66,9 @@ class RabbitMQBroker:
         with self._channel(queue) as channel:
             return int(channel.queue_declare(queue, passive=True).method.message_count)
 
+    def bound(self, exchange: str) -> None:
+        """See `Broker.bound`: passive declarations tell of queues that one knows, and of no bindings."""
+
     def ping(self) -> None:
         """See `Broker.ping`."""
         with self._channel():
