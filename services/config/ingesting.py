@@ -50,7 +50,7 @@ class IngestionClient:
 
     def __init__(self, url: str, public_url: str, patience: float = _PATIENCE) -> None:
         self.public_url = public_url
-        self._url = url
+        self.url = url
         self._patience = patience
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         self._lock = threading.Lock()
@@ -70,7 +70,7 @@ class IngestionClient:
     def send(self, kind: str, key: str, origin: str, signal: Mapping[str, Any]) -> Answer:
         """Send one signal as a web page of an origin does."""
         request = urllib.request.Request(  # noqa: S310 - the URL is the operator's
-            f"{self._url}/v1/signals/{kind}",
+            f"{self.url}/v1/signals/{kind}",
             data=msgspec.json.encode(signal),
             headers={"Content-Type": "application/json", "X-Api-Key": key, "Origin": origin},
             method="POST",
@@ -82,7 +82,7 @@ class IngestionClient:
             with error:
                 return _refusal(error.code, error.read(_MOST_BYTES))
         except _FAULTS as error:
-            _log.warning("ingesting.failed", url=self._url, error=type(error).__name__)
+            _log.warning("ingesting.failed", url=self.url, error=type(error).__name__)
             return Answer("away")
         return Answer()
 
@@ -100,10 +100,10 @@ class IngestionClient:
 
     def _read_paths(self) -> frozenset[str] | None:
         try:
-            with self._opener.open(f"{self._url}/openapi.json", timeout=self._patience) as answer:
+            with self._opener.open(f"{self.url}/openapi.json", timeout=self._patience) as answer:
                 document = msgspec.json.decode(answer.read(_MOST_BYTES), type=dict[str, Any])
         except _FAULTS as error:
-            _log.info("ingesting.not_described", url=self._url, error=type(error).__name__)
+            _log.info("ingesting.not_described", url=self.url, error=type(error).__name__)
             return None
         return frozenset(document.get("paths", ()))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import current_app
@@ -13,6 +13,7 @@ from services.config.ingesting import IngestionClient
 from services.config.journeys import Journeys
 from services.config.live import LivePages
 from services.config.moments import Moments
+from services.config.once import ShownOnce
 from services.config.previews import Previews
 from services.config.triggering import TriggerClient
 from services.config.webhooks import Webhooks
@@ -36,6 +37,7 @@ class Program:
     clock: Clock
     ingestion: IngestionClient
     environment: str = ""
+    secrets: ShownOnce = field(default_factory=ShownOnce)
 
 
 def program() -> Program:

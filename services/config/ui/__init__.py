@@ -9,6 +9,8 @@ from services.config.ui.frame import set_up_frame
 from services.config.ui.pages import (
     account,
     audit,
+    configuration_keys,
+    configurations,
     explanation,
     journeys,
     moment_actions,
@@ -28,6 +30,8 @@ __all__ = ["PAGES", "set_up_frame"]
 
 PAGES: tuple[Blueprint, ...] = (
     assets,
+    configurations.blueprint,
+    configuration_keys.blueprint,
     account.blueprint,
     audit.blueprint,
     explanation.blueprint,
