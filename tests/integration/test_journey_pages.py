@@ -159,6 +159,8 @@ def test_another_secret_is_shown_once_and_the_former_goes_on_for_the_overlap(rig
     assert secrets.isdisjoint({hook["secret"]})
     assert "The former secret signs too until" in said(rig.browser.get(path_of(hook)).text)
     assert secrets.pop() not in str(rig.audit(hook))
+    audit = rig.browser.get(f"/settings/audit?resource={hook['id']}")
+    assert "Ada made a new secret for the webhook E-mail journey" in said(audit.text)
     assert rig.audit(hook)[0]["action"] == "rotate secret"
     assert rig.browser.post(f"{path_of(hook)}/secret", {"overlap": "999999999"}).status_code == 200
 

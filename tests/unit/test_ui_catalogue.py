@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from contracts.templates import templates
+from services.config.schemas import AUDITED
 from services.config.ui.assets import STATIC
 from services.config.ui.icons import icon, known_icon
 from services.config.ui.texts import catalogue, t
@@ -117,3 +118,7 @@ def test_no_mark_of_an_unfinished_merge_is_served() -> None:
 
     marked = [path.name for path in served if re.search(r"^(<{7} |={7}$|>{7} )", path.read_text("utf-8"), re.MULTILINE)]
     assert marked == []
+
+
+def test_everything_that_is_audited_has_its_words() -> None:
+    assert [kind for kind in AUDITED if not has(f"audit.kinds.{kind}") or not has(f"audit.the.{kind}")] == []

@@ -25,7 +25,7 @@ _PAGE_SIZE = 25
 _SHOWN_AT_ONCE = 4
 _OF_THEMSELVES = ("sign in", "change password", "accept invitation", "set password")
 _MOST_PAGES = 1_000_000
-_OPEN_TO_ALL = ("moment", "configuration")
+_OPEN_TO_ALL = ("moment", "configuration", "webhook")
 """What everybody may read of; users and tokens are for administrators."""
 
 
