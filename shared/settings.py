@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 _SECOND = 1_000_000
 _HOUR = 3_600 * _SECOND
 _DAY = 24 * _HOUR
+_ROLES: Mapping[str, Literal["viewer", "editor", "admin"]] = {"viewer": "viewer", "editor": "editor", "admin": "admin"}
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -30,6 +31,18 @@ class InvalidSetting(ValueError):
 
 def _variable(name: str, help: str, *, default: str = "") -> Any:
     return field(metadata={"variable": name, "help": help, "default": default})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OidcSettings:
+    """An identity provider. `default_role`: None where only those who are known, or have a role there, come in."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    role_claim: str
+    default_role: Literal["viewer", "editor", "admin"] | None
+    button: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +166,23 @@ class Settings:
     session_longest: int = _variable(
         "MOMENTS_SESSION_DAYS", "Days after the sign-in at which a session ends in any case.", default="14"
     )
+    oidc_issuer: str = _variable(
+        "MOMENTS_OIDC_ISSUER", "Identity provider by which people sign in: the issuer of OpenID Connect, https."
+    )
+    oidc_client_id: str = _variable("MOMENTS_OIDC_CLIENT_ID", "What the provider knows Moments by.")
+    oidc_client_secret: str = _variable("MOMENTS_OIDC_CLIENT_SECRET", "Moments' secret there, if it has one.")
+    oidc_role_claim: str = _variable(
+        "MOMENTS_OIDC_ROLE_CLAIM",
+        "Claim that names viewer, editor or admin, `roles` or `realm_access.roles`; it counts at each sign-in.",
+    )
+    oidc_default_role: str = _variable(
+        "MOMENTS_OIDC_DEFAULT_ROLE",
+        "Role of a new person whom the provider gives none: viewer, editor, admin, or none for nobody.",
+        default="viewer",
+    )
+    oidc_button: str = _variable(
+        "MOMENTS_OIDC_BUTTON", "What the button to the provider says.", default="Sign in with your organisation"
+    )
     webhook_allowed_networks: tuple[str, ...] = _variable(
         "MOMENTS_WEBHOOK_ALLOWED_NETWORKS",
         "Networks that are not public but may get webhooks: `10.1.0.0/16, 127.0.0.0/8`.",
@@ -225,6 +255,7 @@ class Settings:
             trusted_proxies=read.number("trusted_proxies", 0, 10),
             session_idle=read.number("session_idle", 1, 24 * 365) * _HOUR,
             session_longest=read.number("session_longest", 1, 365) * _DAY,
+            **read.oidc(),
             webhook_allowed_networks=read.networks("webhook_allowed_networks"),
             webhook_plain_http=read.choice("webhook_plain_http", ("yes", "no")) == "yes",
             webhook_timeout=read.number("webhook_timeout", 1, 60) * _SECOND,
@@ -245,6 +276,20 @@ class Settings:
     def trigger_url(self) -> str:
         """Where trigger's REST API is reached."""
         return self.given_trigger_url or self._url_of(self.port_base + 2)
+
+    @property
+    def oidc(self) -> OidcSettings | None:
+        """The identity provider, None where none is set."""
+        if not self.oidc_issuer:
+            return None
+        return OidcSettings(
+            issuer=self.oidc_issuer,
+            client_id=self.oidc_client_id,
+            client_secret=self.oidc_client_secret,
+            role_claim=self.oidc_role_claim,
+            default_role=_ROLES.get(self.oidc_default_role),
+            button=self.oidc_button,
+        )
 
     @property
     def app_url(self) -> str:
@@ -338,6 +383,20 @@ class _Reader:
         if text and not text.startswith(("http://", "https://")):
             raise InvalidSetting(_METADATA[name]["variable"], "use http://host:port or https://host")
         return text
+
+    def oidc(self) -> dict[str, str]:
+        issuer = self.url("oidc_issuer")
+        local = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+        if issuer and not issuer.startswith(("https://", *local)):
+            raise InvalidSetting("MOMENTS_OIDC_ISSUER", "use https")
+        if issuer and not self.text("oidc_client_id"):
+            raise InvalidSetting("MOMENTS_OIDC_CLIENT_ID", "it is needed with MOMENTS_OIDC_ISSUER")
+        texts = ("oidc_client_id", "oidc_client_secret", "oidc_role_claim", "oidc_button")
+        return {
+            "oidc_issuer": issuer,
+            **{name: self.text(name) for name in texts},
+            "oidc_default_role": self.choice("oidc_default_role", (*_ROLES, "none")),
+        }
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         text = self.text(name).lower()

@@ -52,7 +52,7 @@ def invite(email: str, name: str | None, role: str, url: str | None, token: str 
 @users.command()
 @connection_options
 def first(url: str | None, token: str | None, data: str | None) -> None:
-    """Print a link that makes the first administrator, while there is no user."""
+    """Print a link that makes the first administrator, while nobody can sign in as one."""
     click.echo(config_service(url, token, data).post(f"{USERS}/first-link")["url"])
 
 

@@ -15,6 +15,7 @@ from contracts.topology import moments_topology
 from services.config.access.fault_page import fault_page
 from services.config.access.guard import authenticate
 from services.config.access.links import url_of
+from services.config.access.oidc_pages import blueprint as oidc_pages
 from services.config.access.pages import blueprint as access_pages
 from services.config.access.passwords import Passwords
 from services.config.access.wiring import make_access, set_up_access
@@ -94,7 +95,7 @@ class Config:
             blueprints=BLUEPRINTS,
             checks={"database": self.store.check},
             authenticate=authenticate,
-            pages=Pages((access_pages, *PAGES), fault_page),
+            pages=Pages((access_pages, oidc_pages, *PAGES), fault_page),
         )
         set_up_access(self.app, self.access, settings.trusted_proxies)
         set_up_frame(self.app)
@@ -137,10 +138,10 @@ class Config:
         self.access.forget()
 
     def _welcome(self) -> None:
-        """While there is no user, tell in the log by which link the first administrator comes in."""
+        """While there is no administrator, tell in the log by which link the first administrator comes in."""
         token = self.access.people.first_link()
         if token is not None:
-            _log.warning("access.no_user_yet", link=url_of(token, self._app_url))
+            _log.warning("access.no_administrator", link=url_of(token, self._app_url))
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> Flask:

@@ -1,4 +1,4 @@
-"""The cookies of a browser: its session, and a random text of its own that outlives sessions."""
+"""The cookies of a browser: its session, a text of its own that outlives sessions, a sign-in that is under way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from flask import request
 from werkzeug.wrappers import Response
 
-Kind = Literal["session", "browser"]
+Kind = Literal["session", "browser", "provider"]
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 

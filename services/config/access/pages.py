@@ -8,6 +8,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from services.config.access.cookies import drop_cookie, is_private, set_cookie
+from services.config.access.errors import EmailTaken
 from services.config.access.forms import FirstAdministratorSchema, NameSchema, filled_in
 from services.config.access.guard import local_path
 from services.config.access.parts import access
@@ -74,7 +75,7 @@ def take_up(token: str) -> AnyResponse:
             password=password,
             browser=browser_name(),
         )
-    except Unprocessable as error:
+    except (Unprocessable, EmailTaken) as error:
         return _refused(_welcome_form(token, error), error)
     return signed_in_at(url_for("access.sign_in"), entered)
 
@@ -91,7 +92,8 @@ def _sign_in_form(next_path: str | None, **values: str) -> Response:
             "access/sign_in.html",
             next=local_path(next_path),
             is_private=is_private(),
-            is_new=not access().people.are_there(),
+            is_new=not access().people.have_an_administrator(),
+            provider="" if (found := access().provider) is None else found.settings.button,
             **values,
         )
     )

@@ -7,6 +7,7 @@ from typing import cast
 
 from flask import current_app
 
+from services.config.access.oidc import IdentityProvider
 from services.config.access.people import People
 from services.config.access.sessions import Sessions
 from services.config.access.throttle import Throttle
@@ -26,6 +27,7 @@ class Access:
     sessions: Sessions
     throttle: Throttle
     tokens: Tokens
+    provider: IdentityProvider | None
     bearers: Bearers
     pepper: bytes
     public_url: str

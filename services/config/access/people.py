@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from services.config.access.errors import EmailTaken, LastAdministrator, LinkSpent, WrongPassword
+from services.config.access.oidc import Identity
 from services.config.access.passwords import Passwords, check_password
 from services.config.access.resources import Link, Purpose, Role, Session, User
 from services.config.access.sessions import Sessions, token_hash, viewer_of
@@ -17,8 +18,9 @@ from services.config.audit import Audit
 from services.config.store import ConfigStore, ReferenceBroken
 from shared.clock import Clock
 from shared.conditions import ANY_VERSION, Expected, VersionConflict
-from shared.http import Conflict, NotFound, Unprocessable
+from shared.http import Conflict, NotAllowed, NotFound, Unprocessable
 from shared.problems import Fault
+from shared.settings import OidcSettings
 
 _HOUR = 3_600_000_000
 LINK_LASTS: dict[Purpose, int] = {"first": 24 * _HOUR, "invite": 7 * 24 * _HOUR, "reset": 24 * _HOUR}
@@ -46,6 +48,7 @@ class People:
         passwords: Passwords,
         sessions: Sessions,
         throttle: Throttle,
+        oidc: OidcSettings | None = None,
     ) -> None:
         self._store = store
         self._audit = audit
@@ -53,6 +56,7 @@ class People:
         self._passwords = passwords
         self._sessions = sessions
         self._throttle = throttle
+        self._oidc = oidc
 
     # Looking.
 
@@ -66,10 +70,10 @@ class People:
         with self._store.reading():
             return self._known(user_id)
 
-    def are_there(self) -> bool:
-        """Whether there is any user."""
+    def have_an_administrator(self) -> bool:
+        """Whether an administrator can sign in."""
         with self._store.reading():
-            return self._store.access.has_users()
+            return self._store.access.has_administrator()
 
     # Coming in.
 
@@ -89,6 +93,65 @@ class People:
                 raise WrongPassword("The e-mail address or the password is not right.")
             return self._enter(replace(present, password_hash=newer), browser)
 
+    def enter_by(self, identity: Identity, browser: str) -> SignedIn:
+        """Open a session for whom the identity provider names; raises NotAllowed.
+
+        A user is found by the identity, else by an e-mail address that the provider has verified; else one is made,
+        where there is a role for them. What the provider says of the role counts at each sign-in.
+        """
+        assert self._oidc is not None
+        try:
+            with self._store.transaction():
+                user = self._identified(identity)
+                if user.disabled:
+                    raise NotAllowed("You are disabled here. Ask an administrator.")
+                return self._enter(self._with_role(user, identity.role), browser)
+        except ReferenceBroken as error:  # the same person came in by another browser at this moment
+            raise Conflict("Try again.") from error
+
+    def _identified(self, identity: Identity) -> User:
+        found = self._store.access.user_by_subject(identity.subject)
+        if found is not None:
+            return found
+        known = self._store.access.user_by_email(identity.email)
+        if known is None:
+            return self._made_for(identity)
+        if not identity.email_is_verified or known.subject is not None:
+            raise NotAllowed("Somebody else has your e-mail address here. Ask an administrator.")
+        return self._write("link identity", known, replace(known, subject=identity.subject))
+
+    def _made_for(self, identity: Identity) -> User:
+        role = identity.role or (self._oidc.default_role if self._oidc is not None else None)
+        if role is None:
+            raise NotAllowed("You have no role here. Ask an administrator for an invitation.")
+        now = self._clock.now()
+        made = User(
+            id=str(uuid.uuid4()),
+            name=identity.name,
+            email=identity.email,
+            role=role,
+            disabled=False,
+            version=1,
+            created_at=now,
+            updated_at=now,
+            subject=identity.subject,
+        )
+        self._store.access.add_user(made)
+        acts(viewer_of(made, ""))
+        self._audit.user("create", None, made, now)
+        return made
+
+    def _with_role(self, user: User, role: Role | None) -> User:
+        """The user with the role that the provider tells; the last administrator stays one."""
+        if role is None or role == user.role:
+            return user
+        if user.role == "admin":
+            others = [each for each in self._store.access.administrators() if each.id != user.id]
+            if not any(each.status == "active" for each in others):
+                return user
+        self._store.access.remove_sessions(user.id)
+        return self._write("change", user, replace(user, role=role))
+
     def sign_out(self, viewer: Viewer) -> None:
         """End the viewer's session."""
         with self._store.transaction():
@@ -106,9 +169,9 @@ class People:
     # Links.
 
     def first_link(self) -> str | None:
-        """The token of a link that makes the first administrator; None when there are users already."""
+        """The token of a link that makes the first administrator; None when there is one."""
         with self._store.transaction():
-            return None if self._store.access.has_users() else self._make_link("first", None)
+            return None if self._store.access.has_administrator() else self._make_link("first", None)
 
     def invite(self, *, name: str, email: str, role: Role) -> tuple[User, str]:
         """A new user and the token of the link by which they set a name and a password; raises EmailTaken."""
@@ -189,7 +252,7 @@ class People:
         return token
 
     def _first_administrator(self, name: str, email: str, hashed: str) -> User:
-        if self._store.access.has_users():
+        if self._store.access.has_administrator():
             raise LinkSpent("There is an administrator already. Ask them for an invitation.")
         now = self._clock.now()
         made = User(
@@ -279,7 +342,8 @@ class People:
     def _add(self, made: User) -> None:
         """Write a new user in the caller's transaction."""
         if self._store.access.user_by_email(made.email) is not None:
-            raise EmailTaken(f"{made.email} is a user already.")
+            reason = f"{made.email} is a user already."
+            raise EmailTaken(reason, faults=[Fault("/email", reason)])
         self._store.access.add_user(made)
 
     def _write(self, action: str, former: User, wanted: User) -> User:

@@ -8,6 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from contracts.tokens import Scope
 from services.config.access.csrf import csrf_field, csrf_token
 from services.config.access.headers import add_page_headers
+from services.config.access.oidc import IdentityProvider
 from services.config.access.parts import Access
 from services.config.access.passwords import Passwords
 from services.config.access.people import People
@@ -39,10 +40,11 @@ def make_access(
     sessions = Sessions(store, clock, idle=settings.session_idle, longest=settings.session_longest)
     throttle = Throttle(store, clock)
     return Access(
-        people=People(store, audit, clock, passwords or Passwords(), sessions, throttle),
+        people=People(store, audit, clock, passwords or Passwords(), sessions, throttle, settings.oidc),
         sessions=sessions,
         throttle=throttle,
         tokens=tokens,
+        provider=None if settings.oidc is None else IdentityProvider(settings.oidc, clock),
         bearers=Bearers(
             admin_token=settings.admin_token,
             pepper=settings.secret_pepper,

@@ -35,9 +35,9 @@ class AccessStore:
 
     # Users.
 
-    def has_users(self) -> bool:
-        """Whether anybody was ever made a user."""
-        return bool(self._users.table.select(peewee.SQL("1")).limit(1).tuples().execute())
+    def has_administrator(self) -> bool:
+        """Whether an administrator can sign in."""
+        return any(user_of(row).status == "active" for row in self._users.find(self._users.table.role == "admin"))
 
     def user(self, user_id: str, *, lock: bool = False) -> User | None:
         """One user."""

@@ -44,10 +44,10 @@ def invite(invitation: dict[str, Any]) -> Any:
 @blueprint.response(201, LinkSchema)
 @blueprint.refuses(Conflict)
 def first_link(_: dict[str, Any]) -> Any:
-    """Make the link by which the first administrator comes in; refused once there is a user."""
+    """Make the link by which the first administrator comes in; refused once there is one."""
     token = access().people.first_link()
     if token is None:
-        raise Conflict("There are users already.")
+        raise Conflict("There is an administrator already.")
     return {"url": link_url(token), "user": None}
 
 
