@@ -14,8 +14,9 @@ import pytest
 from contracts.times import HOUR, MINUTE
 from services.config import live
 from services.config.live import LivePages
-from services.config.triggering import TriggerClient
+from services.config.triggering import TriggerAway, TriggerClient
 from shared.clock import stopwatch
+from shared.listeners import TooManyStreams
 from tests.support.browsing import Browser, make_administrator
 from tests.support.installation import TOKEN, Installation, running_installation
 from tests.support.processes import wait_until
@@ -129,6 +130,7 @@ def test_hostile_names_are_told_and_lead_to_their_explanation(browser: Browser, 
     assert hostile.status_code == 422
     hostile = browser.get(f"/moments/{moment['id']}/events?reason=%3Cscript%3E&outcome=suppressed")
     assert "<script>" not in hostile.text.replace("<script type", "")
+    assert browser.get(f"/moments/{moment['id']}/events?outcome=%3Cb%3E&period=x").status_code == 200
     assert "&lt;script&gt;" in hostile.text
 
 
@@ -307,12 +309,14 @@ def test_there_are_so_many_streams_and_no_more(
     path = f"/api/v1/moments/{moment['id']}/stream"
 
     opened = [few.open(path, {}, lambda: True, None) for _ in range(2)]
-    with pytest.raises(Exception, match="All 2 streams are taken"):
+    with pytest.raises(TooManyStreams, match="All 2 streams are taken"):
         few.open(path, {}, lambda: True, None)
     assert few.count == 2
     opened[0][1]()
     opened[0][1]()
     assert few.count == 1
     opened[1][1]()
-    with pytest.raises(Exception, match="cannot be reached"):
-        LivePages(TriggerClient("http://127.0.0.1:9", TOKEN), 1).open(path, {}, lambda: True, None)
+    away = LivePages(TriggerClient("http://127.0.0.1:9", TOKEN), 1)
+    with pytest.raises(TriggerAway, match="cannot be reached"):
+        away.open(path, {}, lambda: True, None)
+    assert away.count == 0
