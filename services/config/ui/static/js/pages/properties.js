@@ -53,7 +53,7 @@ async function check(form, asked) {
   try {
     const found = await posted(form, form.dataset.check, asked.check);
     if (!found || !form.isConnected) return;
-    for (const part of found.querySelectorAll("[data-live]")) put(document.getElementById(part.id), part);
+    for (const part of found.querySelectorAll("[data-renewed]")) put(document.getElementById(part.id), part);
     for (const fault of found.querySelectorAll(".fault-text")) tell(asked, fault, found);
   } catch (error) {
     if (error.name !== "AbortError") sayUnreachable();

@@ -40,7 +40,7 @@ class List {
 
   settle() {
     if (!this.still) this.show();
-    const state = this.stopped ? "paused" : this.held ? "held" : "live";
+    const state = this.stopped ? "paused" : this.held ? "held" : "following";
     const words = this.element.dataset[state];
     if (this.state.textContent !== words) this.state.textContent = words;
     this.state.dataset.state = state;
