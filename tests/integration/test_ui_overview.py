@@ -105,7 +105,7 @@ def test_filters_order_and_search_work_together_over_all_pages(config: Client, c
     ids = fill(
         config,
         clock,
-        *({"name": f"Cart {number:02}"} for number in range(30)),
+        *({"name": f"Cart {number:02}"} for number in range(25)),
         {"name": "zebra", "type": "browse_abandon", "configuration": other["id"]},
         {"name": "Äpfel", "description": "cart things"},
     )
@@ -132,13 +132,13 @@ def test_filters_order_and_search_work_together_over_all_pages(config: Client, c
 def test_the_list_is_sorted_by_numbers_over_all_pages(
     config: Client, trigger: TriggerStandIn, clock: ManualClock
 ) -> None:
-    ids = fill(config, clock, *({"name": f"Cart {number:02}"} for number in range(30)))
-    trigger.numbers = {ids[2]: ([0] * 23 + [5], 1), ids[7]: ([9] + [0] * 23, 0), ids[29]: ([0] * 24, 4)}
+    ids = fill(config, clock, *({"name": f"Cart {number:02}"} for number in range(25)))
+    trigger.numbers = {ids[2]: ([0] * 23 + [5], 1), ids[7]: ([9] + [0] * 23, 0), ids[24]: ([0] * 24, 4)}
     editor = editor_of(config)
 
-    assert names(editor.get("/moments?sort=-raised"))[:3] == ["Cart 07", "Cart 02", "Cart 29"]
+    assert names(editor.get("/moments?sort=-raised"))[:3] == ["Cart 07", "Cart 02", "Cart 24"]
     assert names(editor.get("/moments?sort=raised&page=2"))[-2:] == ["Cart 02", "Cart 07"]
-    assert names(editor.get("/moments?sort=-waiting"))[:3] == ["Cart 29", "Cart 02", "Cart 28"]
+    assert names(editor.get("/moments?sort=-waiting"))[:3] == ["Cart 24", "Cart 02", "Cart 23"]
 
 
 def test_numbers_are_those_of_trigger_on_one_scale(quick: Client, trigger: TriggerStandIn, clock: ManualClock) -> None:
@@ -159,14 +159,32 @@ def test_numbers_are_those_of_trigger_on_one_scale(quick: Client, trigger: Trigg
 
 
 def test_the_numbers_alone_can_be_asked_for(quick: Client, trigger: TriggerStandIn, clock: ManualClock) -> None:
-    (moment,) = fill(quick, clock, {"name": "busy"})
+    shown, other = fill(quick, clock, {"name": "shown"}, {"name": "other"})
     editor = editor_of(quick)
-    trigger.numbers = {moment: ([0] * 23 + [7], 8)}
+    trigger.numbers = {shown: ([0] * 23 + [7], 8)}
 
-    part = editor.get(f"/moments/figures?id={moment}&id=unknown", X_Requested_With="fragment")
+    part = editor.get("/moments/figures?search=shown", X_Requested_With="fragment")
 
-    assert (cell(part, f"raised-{moment}"), cell(part, f"waiting-{moment}")) == ("7", "8")
+    assert (cell(part, f"raised-{shown}"), cell(part, f"waiting-{shown}")) == ("7", "8")
+    assert other not in part.text
     assert "<html" not in part.text
+
+
+def test_a_list_that_others_have_changed_meanwhile_is_told_from_one_that_is_as_it_was(
+    quick: Client, clock: ManualClock
+) -> None:
+    (moment,) = fill(quick, clock, {"name": "shoe"})
+    editor = editor_of(quick)
+
+    def is_other(url: str) -> bool:
+        return "list-is-other" in editor.get(unescape(url)).text
+
+    (url,) = re.findall(r'data-figures="([^"]*)"', editor.get("/moments?search=shoe").text)
+    assert not is_other(url)
+    fill(quick, clock, {"name": "boot"})
+    assert not is_other(url)
+    quick.set_status(moment, "running")
+    assert is_other(url)
 
 
 def test_without_trigger_numbers_are_unknown_and_the_list_is_of_use(alone: Client, clock: ManualClock) -> None:
@@ -198,7 +216,7 @@ def test_a_slow_trigger_does_not_hold_the_page(quick: Client, trigger: TriggerSt
     assert cell(page, f"raised-{moment}") == "–"
     trigger.hold.set()
     trigger.numbers = {moment: ([0] * 23 + [7], 8)}
-    assert cell(editor.get(f"/moments/figures?id={moment}"), f"raised-{moment}") == "7"
+    assert cell(editor.get("/moments/figures"), f"raised-{moment}") == "7"
 
 
 def test_no_moment_and_no_audience_lead_to_the_first_step(quick: Client) -> None:

@@ -11,7 +11,7 @@ from contracts.moments import STATUSES
 from services.config.resources import Listing
 
 PATH = "/moments"
-PAGE_SIZE = 25
+PAGE_SIZE = 20
 FILTERS = ("search", "status", "type", "configuration")
 NUMBERS = ("raised", "waiting")
 _LONGEST_SEARCH = 200

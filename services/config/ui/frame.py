@@ -15,7 +15,7 @@ from services.config.ui import words
 from services.config.ui.actors import actor_name
 from services.config.ui.assets import asset, scripts
 from services.config.ui.charts import sparkline
-from services.config.ui.icons import icon
+from services.config.ui.icons import icon, icon_again, icon_symbols, known_icon
 from services.config.ui.texts import known, t
 from shared.pages import wants_fragment
 
@@ -64,6 +64,9 @@ def set_up_frame(app: Flask) -> None:
     app.jinja_env.globals.update(
         t=t,
         icon=icon,
+        icon_again=icon_again,
+        icon_symbols=icon_symbols,
+        known_icon=known_icon,
         sparkline=sparkline,
         asset=asset,
         csrf_field=csrf_field,

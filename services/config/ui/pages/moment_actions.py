@@ -104,7 +104,7 @@ def delete(moment_id: UUID) -> tuple[str, int] | Response:
 
 def refused(refusal: Refusal, status: int) -> tuple[str, int]:
     """The list once more, with what was refused and why above it."""
-    return page("pages/overview.html", status, **list_context(), refusal=refusal)
+    return page("pages/overview.html", status, **list_context(), refused=refusal)
 
 
 def _suppressed(moment: Moment, wanted: Status) -> dict[str, Any] | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
-from flask import Blueprint, current_app, redirect, request, url_for
+from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from contracts.moments import DELETABLE, TRANSITIONS, Status
@@ -21,6 +22,9 @@ blueprint = Blueprint("moment_pages", __name__, template_folder="../templates")
 
 _WAYS_BACK: dict[str, Status] = {"moment_running": "stopped", "moment_stopped": "running", "moment_archived": "draft"}
 """What was done → the status that takes it back, as far as it can be."""
+
+_SYMBOLS = ("draft", "play", "pause", "archive", "chevron-down", "chart", "pencil", "eye", "clock", "more", "document")
+"""The icons of rows, beside those of templates."""
 
 _WITHIN = 0.4
 """Seconds that the page waits for the numbers; a script asks again for those that did not come."""
@@ -43,9 +47,11 @@ def overview() -> tuple[str, int]:
 @blueprint.get("/moments/figures")
 @needs("viewer")
 def figures() -> tuple[str, int]:
-    """The numbers of the moments that are shown, to be put into their rows."""
-    shown = program().moments.called(request.args.getlist("id")[:PAGE_SIZE])
-    return page("parts/figures.html", figures=read_figures(program().trigger), moments=shown)
+    """The numbers of the part of the list that is asked for, to be put into their rows; and whether it is another."""
+    numbers = read_figures(program().trigger)
+    _, found = _found(asked_of(request.args), numbers)
+    is_other = request.args.get("seen", "") != seen(found)
+    return page("parts/figures.html", figures=numbers, moments=found.items, is_other=is_other)
 
 
 def list_context(asked: Asked | None = None) -> dict[str, Any]:
@@ -60,6 +66,7 @@ def list_context(asked: Asked | None = None) -> dict[str, Any]:
     return {
         "asked": asked,
         "found": found,
+        "seen": seen(found),
         "figures": numbers,
         "configurations": configurations,
         "templates": templates(),
@@ -67,9 +74,15 @@ def list_context(asked: Asked | None = None) -> dict[str, Any]:
         "without": [] if found.items else _without(asked),
         "transitions": TRANSITIONS,
         "deletable": DELETABLE,
-        "history": "settings_pages.audit" in current_app.view_functions,
+        "symbols": _symbols(found),
         **_undoing(),
     }
+
+
+def _symbols(found: Page[Moment]) -> list[str]:
+    """The icons of the rows of a page."""
+    icons = (templates()[moment.type].icon for moment in found.items if moment.type in templates())
+    return sorted({*_SYMBOLS, *icons})
 
 
 def _undoing() -> dict[str, Any]:
@@ -80,6 +93,12 @@ def _undoing() -> dict[str, Any]:
     if way is None or not moments or way not in TRANSITIONS[moments[0].status]:
         return {}
     return {"done": "", "undo": {"text": t(f"done.{done}"), "moment": moments[0], "to": way}}
+
+
+def seen(found: Page[Moment]) -> str:
+    """A short text that differs when a part of the list holds other moments, or others in what they show."""
+    parts = [str(found.total), *sorted(f"{moment.id}@{moment.version}" for moment in found.items)]
+    return f"{crc32(' '.join(parts).encode()):x}"
 
 
 def _found(asked: Asked, numbers: Figures) -> tuple[Asked, Page[Moment]]:

@@ -64,7 +64,8 @@ export function close() {
   opener = null;
 }
 
-function markRow() {
+/** Mark the row that the panel is of. */
+export function markRow() {
   for (const row of document.querySelectorAll("tr[data-row]")) {
     const current = Boolean(panel()) && location.pathname.startsWith(row.dataset.row);
     row.toggleAttribute("aria-current", current);

@@ -1,7 +1,9 @@
 // The list of moments: live numbers in their places, finding as one types, choosing several.
 import { ask, documentOf } from "../asking.js";
+import { markRow } from "../panel.js";
 import { word } from "../words.js";
 
+let latest = 0;
 const EVERY = 5;
 const TYPING = 250;
 const list = document.getElementById("moments");
@@ -24,12 +26,31 @@ async function refresh() {
   try {
     const answer = await ask(state.dataset.figures);
     if (!answer.ok) throw new Error(answer.status);
-    place(await documentOf(answer));
-    state.removeAttribute("data-stale");
+    const found = await documentOf(answer);
+    if (!state.isConnected) return;
+    place(found);
+    if (found.getElementById("list-is-other") && !busy()) await renew(state.dataset.url);
   } catch {
-    state.setAttribute("data-stale", "");
-    document.getElementById("figures-age").textContent = word("stale");
+    if (state.isConnected) document.getElementById("figures-age").textContent = word("stale");
   }
+}
+
+/** Whether somebody is about to press something in the list: it must not move then. */
+const busy = () => Boolean(document.querySelector("dialog[open], #moments details[open], #moments tbody input:checked"));
+
+/** Show the same part of the list as others have changed it meanwhile; the focus stays on what has the same address. */
+async function renew(url) {
+  const mine = ++latest;
+  const answer = await ask(url);
+  const found = (await documentOf(answer)).getElementById("moments");
+  if (!answer.ok || !found || mine !== latest || busy()) return;
+  const kept = list.contains(document.activeElement) ? document.activeElement : null;
+  const address = kept?.getAttribute("href");
+  list.replaceChildren(...found.childNodes);
+  if (address) list.querySelector(`[href="${CSS.escape(address)}"]${kept.title ? `[title="${CSS.escape(kept.title)}"]` : ""}`)?.focus({ preventScroll: true });
+  await enhanced(list);
+  markRow();
+  count();
 }
 
 function repeat() {
@@ -37,8 +58,6 @@ function repeat() {
 }
 
 // Finding.
-
-let latest = 0;
 
 /** Show another part of the list; the address follows. */
 async function show(url, { push = true, form = true } = {}) {
