@@ -5,7 +5,7 @@ import { enhanceFragments } from "./fragments.js";
 import { enhanceLive } from "./live.js";
 import { followPanels } from "./panel.js";
 import { followMenus, followDialogs } from "./menus.js";
-import { followKeys } from "./keys.js";
+import { followJumps, followKeys } from "./keys.js";
 import { followCopies } from "./copies.js";
 import { tidyAddress } from "./notices.js";
 
@@ -34,5 +34,6 @@ followPanels(enhance);
 followMenus();
 followDialogs(enhance);
 followKeys();
+followJumps();
 followCopies();
 enhance(document.body);

@@ -1,4 +1,4 @@
-// Keys that work everywhere: `/` goes to the search.
+// Keys that work everywhere: `/` goes to the search; links within the page go to their place.
 
 /** Listen for them, not while something is typed. */
 export function followKeys() {
@@ -12,5 +12,17 @@ export function followKeys() {
         search.select();
       }
     }
+  });
+}
+
+/** Links to a place of the page take the focus there; the address stays, so that going back leaves the page. */
+export function followJumps() {
+  document.addEventListener("click", (event) => {
+    const anchor = event.target.closest?.('a[href^="#"]');
+    const place = anchor && document.getElementById(decodeURIComponent(anchor.hash.slice(1)));
+    if (!place) return;
+    event.preventDefault();
+    place.scrollIntoView({ block: "nearest" });
+    place.focus();
   });
 }

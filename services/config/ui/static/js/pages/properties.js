@@ -26,10 +26,9 @@ function later(form, asked) {
   asked.timer = setTimeout(() => look(form, asked), PAUSE);
 }
 
-// A fault is shown once its field has been left, not while it is being filled in.
+// A fault is shown once its control has been left, not while it is being filled in.
 function leave(form, asked, event) {
-  const field = event.target.closest?.(".setting, .in-sentence, .field");
-  if (!field || field.contains(event.relatedTarget) || !isDirty(form)) return;
+  if (!event.target.matches?.("input, select, textarea") || !isDirty(form)) return;
   asked.left.add(event.target.id);
   clearTimeout(asked.timer);
   look(form, asked);
@@ -69,7 +68,7 @@ function tell(asked, fault, found) {
   const place = document.getElementById(fault.id);
   if (!place) return;
   const controls = found.querySelectorAll(`[aria-describedby~="${CSS.escape(fault.id)}"]`);
-  const left = [...controls].some((control) => asked.left.has(control.id)) || !place.hidden;
+  const left = [...controls].some((control) => control.hasAttribute("aria-invalid") && asked.left.has(control.id)) || !place.hidden;
   if (!fault.hidden && !left) return;
   place.hidden = fault.hidden;
   place.querySelector("span").textContent = fault.querySelector("span").textContent;
