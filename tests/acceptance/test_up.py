@@ -37,7 +37,10 @@ def test_it_prints_the_urls_and_the_token_when_all_are_ready(demo: Up) -> None:
     assert (demo.data / "admin-token").read_text().strip() in printed
     (link,) = re.findall(r"first user +(http://\S+/welcome/\S+)", printed)
     assert link.startswith(demo.url("config"))
-    assert Client(demo.url("config"), {"Connection": "close"}).call("GET", urlsplit(link).path).status == 200
+    asking = Client(demo.url("config"), {"Connection": "close", "X-Forwarded-Proto": "https", "Path-Info": "/docs"})
+    page = asking.call("GET", urlsplit(link).path)
+    assert page.status == 200
+    assert page.headers["set-cookie"].startswith(f"moments-browser-{demo.port_base}=")
 
 
 def test_users_are_invited_listed_and_kept_out_by_the_command_line(demo: Up) -> None:

@@ -170,6 +170,20 @@ def test_a_session_gets_a_token_of_its_own_at_every_sign_in(quick: Client) -> No
     assert is_in(browser)
 
 
+def test_signing_in_as_somebody_else_ends_the_session_that_the_browser_had(config: Client) -> None:
+    browser = make_administrator(config.service)
+    make_user(config.service, "viewer", "eve@example.com")
+    former = browser.client.get_cookie("moments-session-8081", "127.0.0.1")
+    assert former is not None
+
+    assert browser.sign_in("eve@example.com").status_code == 303
+
+    assert "eve@example.com" in browser.get(ACCOUNT).text
+    thief = Browser(config.service)
+    thief.client.set_cookie("moments-session-8081", former.value, domain="127.0.0.1")
+    assert not is_in(thief)
+
+
 def test_cookies_on_plain_localhost_are_out_of_reach_of_scripts_and_other_sites(quick: Client) -> None:
     make_administrator(quick.service)
     for base in (LOCAL, "http://localhost:8081", "http://[::1]:8081"):

@@ -44,8 +44,9 @@ class Passwords:
     def fits(self, password: str, kept: str | None) -> bool:
         """Whether it is the password of a hash; takes as long, and says no, where there is none."""
         with self._turns:
+            nobodys = self._nobodys  # made once, by whoever comes first, known or not
             try:
-                self._hasher.verify(kept or self._nobodys, _normal(password))
+                self._hasher.verify(kept or nobodys, _normal(password))
             except (VerificationError, InvalidHashError):
                 return False
         return kept is not None

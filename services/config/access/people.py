@@ -13,7 +13,7 @@ from services.config.access.passwords import Passwords, check_password
 from services.config.access.resources import Link, Purpose, Role, Session, User
 from services.config.access.sessions import Sessions, token_hash, viewer_of
 from services.config.access.throttle import Throttle
-from services.config.access.viewer import Viewer, acts
+from services.config.access.viewer import Viewer, acts, signed_in
 from services.config.audit import Audit
 from services.config.store import ConfigStore, ReferenceBroken
 from shared.clock import Clock
@@ -158,7 +158,10 @@ class People:
             self._store.access.remove_session(viewer.id, viewer.session_id)
 
     def _enter(self, user: User, browser: str) -> SignedIn:
-        """Open a session in the caller's transaction, and let the person act from here on."""
+        """Open a session in the caller's transaction; the browser's former one ends, the person acts from here on."""
+        former = signed_in()
+        if former is not None:
+            self._store.access.remove_session(former.id, former.session_id)
         entered = replace(user, signed_in_at=self._clock.now(), version=user.version + 1)
         self._store.access.change_user(entered, user.version)
         token, session = self._sessions.open(entered, browser)
