@@ -407,6 +407,16 @@ def test_without_trigger_the_panel_says_what_is_missing_and_saving_works(
     assert done.location.endswith("moment_saved")
 
 
+def test_a_made_up_back_test_asks_trigger_for_nothing(eve: Browser, moment: dict[str, Any]) -> None:
+    path = f"/moments/{moment['id']}/backtests"
+
+    for made_up in ("../moments", "x", "..%2f..", f"{moment['id']}/cancel"):
+        for name in ("look", "cancel"):
+            answer = send(eve, panel_of(eve, moment), path, **{name: made_up})
+            assert "no longer kept" in answer.text
+    assert "no longer kept" in eve.get(f"{path}/nonsense").text
+
+
 def test_an_expired_session_tells_a_script_so_and_saves_nothing(
     config: Client, moment: dict[str, Any], ada: Browser
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from contracts.templates import Template
 from services.config.audit import document_of
 from services.config.resources import AuditEntry, Moment
-from services.config.ui.moment_form import Filled, filled_from
+from services.config.ui.moment_form import Filled, filled_from, one_end
 from services.config.ui.settings_form import Parts, Unreadable, read_parts, shown_parts
 
 _FIELDS = ("name", "description", "audienceConfigurationId", "status")
@@ -139,4 +139,7 @@ def _version(document: Mapping[str, Any] | None) -> int:
 
 
 def _same(one: Any, other: Any) -> bool:
+    """Whether both are known and equal; line ends of texts are as forms send them, and say nothing."""
+    if isinstance(one, str) and isinstance(other, str):
+        return one_end(one) == one_end(other)
     return one is not ABSENT and other is not ABSENT and bool(one == other)

@@ -95,12 +95,12 @@ def filled_by(form: Form, moment: Moment, template: Template | None) -> Filled:
 
 
 def _text(form: Form, name: str, saved: str) -> str:
-    """A text with its line ends as they are saved: browsers send others."""
     given = form.getlist(name)
-    return _one_end(given[0]) if given else saved
+    return one_end(given[0]) if given else saved
 
 
-def _one_end(text: str) -> str:
+def one_end(text: str) -> str:
+    """A text with one kind of line ends: browsers send others than were saved."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -108,7 +108,7 @@ def wanted_by(filled: Filled, moment: Moment, template: Template | None) -> Want
     """The change from a moment to what is filled in; nothing stands in it that is as it was."""
     document: dict[str, Any] = {}
     for name, text in (("name", filled.name), ("description", filled.description)):
-        if text != _one_end(getattr(moment, name)):
+        if text != one_end(getattr(moment, name)):
             document[name] = text
     if filled.configuration_id and filled.configuration_id != (moment.configuration_id or ""):
         document["audienceConfigurationId"] = filled.configuration_id

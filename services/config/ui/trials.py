@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -16,6 +17,7 @@ from shared.http import NotFound
 from shared.problems import ServiceError
 
 _PATH = "/api/v1/backtests"
+_ID = re.compile(r"[0-9a-f-]{36}")
 _RUNNING = ("queued", "running")
 
 
@@ -94,7 +96,9 @@ def ask_trial(edit: Edit) -> Trial:
 
 
 def read_trial(moment: Moment, job_id: str) -> Trial:
-    """What became of a back-test of a moment."""
+    """What became of a back-test of a moment. `job_id` is a path's part or a form's, and may be anything."""
+    if not _ID.fullmatch(job_id):
+        return Trial(state="gone")
     return _told(moment, lambda: program().trigger.get(f"{_PATH}/{job_id}"), job_id)
 
 
@@ -132,10 +136,11 @@ def _told(moment: Moment, ask: Any, job_id: str = "") -> Trial:
     request = job["request"]
     if request["momentId"] not in (moment.id, None) or request["type"] != moment.type:
         return Trial(state="gone", id=job_id)
-    return _trial(job)
+    return trial_of(job)
 
 
-def _trial(job: dict[str, Any]) -> Trial:
+def trial_of(job: dict[str, Any]) -> Trial:
+    """A back-test as trigger tells of it."""
     progress, result = job["progress"], job["result"]
     total, done = progress["total"], progress["read"] + progress["replayed"]
     found = Trial(
