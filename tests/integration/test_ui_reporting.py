@@ -134,16 +134,16 @@ def test_hostile_names_are_told_and_lead_to_their_explanation(browser: Browser, 
     assert "&lt;script&gt;" in hostile.text
 
 
-@pytest.mark.parametrize("period", ["minutes", "hour", "day", "week", "month", "7d", "nonsense"])
-def test_every_period_is_shown_in_the_viewers_zone(browser: Browser, moment: dict[str, Any], period: str) -> None:
+def test_every_period_is_shown_in_the_viewers_zone(browser: Browser, moment: dict[str, Any]) -> None:
     browser.client.set_cookie("moments_zone", "Asia%2FKolkata", domain="127.0.0.1")
 
-    answer = browser.get(f"/moments/{moment['id']}/reporting?period={period}")
+    for period in ("minutes", "hour", "day", "week", "month", "7d", "nonsense"):
+        answer = browser.get(f"/moments/{moment['id']}/reporting?period={period}")
 
-    assert answer.status_code == 200
-    assert answer.text.count('aria-current="true"') == 1
-    assert int(figure(answer.text, "Waiting now")) == 2
-    assert int(figure(answer.text, "Raised")) == (0 if period == "minutes" else 0 if period == "hour" else 2)
+        assert answer.status_code == 200
+        assert answer.text.count('aria-current="true"') == 1
+        assert int(figure(answer.text, "Waiting now")) == 2
+        assert int(figure(answer.text, "Raised")) == (0 if period in ("minutes", "hour") else 2), period
 
 
 def test_a_moment_that_never_ran_leads_to_its_settings(browser: Browser, installation: Installation) -> None:
