@@ -13,13 +13,11 @@ class List {
     this.body = element.querySelector("tbody");
     this.frame = element.querySelector(".table-frame");
     this.button = document.getElementById("pause");
-    this.fresh = document.getElementById("fresh");
     this.state = document.getElementById("live-state");
     this.stale = document.getElementById("stale");
     this.waiting = [];
     this.stopped = false;
     this.button.addEventListener("click", () => this.stop(!this.stopped));
-    this.fresh.addEventListener("click", () => this.show());
     for (const [event, held] of [["pointerenter", true], ["pointerleave", false], ["focusin", true], ["focusout", false]]) {
       this.frame.addEventListener(event, () => { this.held = held; this.settle(); });
     }
@@ -40,8 +38,10 @@ class List {
 
   settle() {
     if (!this.still) this.show();
-    const state = this.stopped ? "paused" : this.held ? "held" : "following";
-    const words = this.element.dataset[state];
+    const state = this.stopped ? "paused" : this.held ? "held" : "live";
+    const { wordLive, wordHeld, wordPaused, wordFresh } = this.element.dataset;
+    const fresh = this.waiting.length ? ` · ${wordFresh.replace("#", this.waiting.length)}` : "";
+    const words = { live: wordLive, held: wordHeld, paused: wordPaused }[state] + fresh;
     if (this.state.textContent !== words) this.state.textContent = words;
     this.state.dataset.state = state;
   }
@@ -72,14 +72,8 @@ class List {
     const known = new Set(this.waiting.map((row) => row.id));
     const rows = [...found.rows].filter((row) => !known.has(row.id) && !document.getElementById(row.id));
     this.waiting = [...rows, ...this.waiting].slice(0, MOST_ROWS);
-    if (this.still && this.body.rows.length) this.tell();
+    if (this.still && this.body.rows.length) this.settle();
     else this.show();
-  }
-
-  tell() {
-    const button = this.fresh.querySelector("button");
-    this.fresh.hidden = !this.waiting.length;
-    button.textContent = button.dataset.text.replace("#", this.waiting.length);
   }
 
   show() {
@@ -91,7 +85,6 @@ class List {
       this.frame.hidden = false;
       this.element.querySelector("[data-empty]")?.remove();
     }
-    this.fresh.hidden = true;
   }
 }
 
