@@ -150,11 +150,11 @@ def test_numbers_are_those_of_trigger_on_one_scale(quick: Client, trigger: Trigg
 
     page = editor_of(quick).get("/moments")
 
-    assert (cell(page, f"raised-{busy}"), cell(page, f"waiting-{busy}")) == ("1,234", "56")
-    assert (cell(page, f"raised-{calm}"), cell(page, f"waiting-{calm}")) == ("500", "0")
-    assert (cell(page, f"raised-{idle}"), cell(page, f"waiting-{idle}")) == ("0", "0")
+    assert (cell(page, f"raised-{busy[:13]}"), cell(page, f"waiting-{busy[:13]}")) == ("1,234", "56")
+    assert (cell(page, f"raised-{calm[:13]}"), cell(page, f"waiting-{calm[:13]}")) == ("500", "0")
+    assert (cell(page, f"raised-{idle[:13]}"), cell(page, f"waiting-{idle[:13]}")) == ("0", "0")
     bars = re.findall(r'class="fill-raised" d="([^"]*)"', page.text)
-    assert [re.findall(r"v-([\d.]+)", bar) for bar in bars] == [["12.5"], ["25", "5.85"], []]
+    assert [re.findall(r"v-([\d.]+)", bar) for bar in bars] == [["12.5"], ["25", "5.85"]]
     assert trigger.asked == ["overview"]
 
 
@@ -165,7 +165,7 @@ def test_the_numbers_alone_can_be_asked_for(quick: Client, trigger: TriggerStand
 
     part = editor.get("/moments/figures?search=shown", X_Requested_With="fragment")
 
-    assert (cell(part, f"raised-{shown}"), cell(part, f"waiting-{shown}")) == ("7", "8")
+    assert (cell(part, f"raised-{shown[:13]}"), cell(part, f"waiting-{shown[:13]}")) == ("7", "8")
     assert other not in part.text
     assert "<html" not in part.text
 
@@ -196,8 +196,8 @@ def test_without_trigger_numbers_are_unknown_and_the_list_is_of_use(alone: Clien
     page = editor.get("/moments?sort=-raised")
 
     assert names(page) == ["ran", "new"]
-    assert (cell(page, f"raised-{ran}"), cell(page, f"waiting-{ran}")) == ("–", "–")
-    assert cell(page, f"raised-{new}") == "0"
+    assert (cell(page, f"raised-{ran[:13]}"), cell(page, f"waiting-{ran[:13]}")) == ("–", "–")
+    assert cell(page, f"raised-{new[:13]}") == "0"
     assert "trigger does not answer" in page.text
     assert "cannot be sorted by a number that is not known" in page.text
     assert editor.post(f"/moments/{new}/status", {"to": "running"}).status_code == 303
@@ -213,10 +213,10 @@ def test_a_slow_trigger_does_not_hold_the_page(quick: Client, trigger: TriggerSt
     page = editor.get("/moments")
 
     assert stopwatch() - began < 1.5
-    assert cell(page, f"raised-{moment}") == "–"
+    assert cell(page, f"raised-{moment[:13]}") == "–"
     trigger.hold.set()
     trigger.numbers = {moment: ([0] * 23 + [7], 8)}
-    assert cell(editor.get("/moments/figures"), f"raised-{moment}") == "7"
+    assert cell(editor.get("/moments/figures"), f"raised-{moment[:13]}") == "7"
 
 
 def test_no_moment_and_no_audience_lead_to_the_first_step(quick: Client) -> None:
