@@ -13,7 +13,7 @@ from werkzeug.routing import AnyConverter, BaseConverter, UUIDConverter
 from services.config.access.resources import ROLES, Role
 from services.config.access.viewer import needed_role, why_public
 from shared.clock import ManualClock
-from tests.support.browsing import LOCAL, Browser, make_administrator, make_user
+from tests.support.browsing import LOCAL, PASSWORD, Browser, make_administrator, make_user
 from tests.support.configuring import Client, running_config
 
 NOTHING = UUID(int=0)
@@ -132,6 +132,17 @@ def test_a_text_is_good_for_one_person_in_one_browser(config: Client, administra
     taken = [eve.token(), Browser(config.service).token(), administrator.token()[::-1]]
 
     assert [administrator.call("POST", "/sign-out", {"csrf": each}).status_code for each in taken] == [403, 403, 403]
+
+
+def test_a_text_from_before_the_sign_in_is_good_for_public_forms_alone(config: Client) -> None:
+    browser = make_user(config.service, "viewer", "early@example.com")
+    browser.post("/sign-out")
+    early = browser.token()
+    browser.sign_in("early@example.com")
+
+    assert browser.call("POST", ACCOUNT, {"csrf": early, "name": "X", "zone": ""}).status_code == 403
+    values = {"csrf": early, "email": "early@example.com", "password": PASSWORD}
+    assert browser.call("POST", "/sign-in", values).status_code == 303
 
 
 def test_a_script_sends_the_text_in_a_header(config: Client) -> None:
