@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from contracts.times import MINUTE, SECOND, to_rfc3339
-from services.config.states import moment_state
+from services.config.states import configuration_state, moment_state
+from services.trigger.store import records
 from services.trigger.wiring import Trigger
 from shared.clock import ManualClock
 from shared.settings import Settings
+from shared.store import connected
 from tests.support.browsing import Browser, make_administrator
 from tests.support.configuring import Client, running_config
 from tests.support.desk import START, Desk
@@ -42,8 +44,14 @@ class Explained:
         store = self.config.service.store
         with store.reading():
             found = store.moment(self.moment["id"])
+            configuration = store.configuration(self.configuration)
             history = store.histories([self.moment["id"]], 0)[self.moment["id"]]
         assert found is not None
+        assert configuration is not None
+        state = configuration_state(configuration)
+        with connected(self.desk.database):
+            records.save_configuration(self.desk.rows, state)
+        self.desk.registry.put_configuration(state)
         self.desk.keep(moment_state(found, history), new_run=new_run)
 
     def run(self, **settings: Any) -> None:

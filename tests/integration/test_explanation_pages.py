@@ -123,7 +123,9 @@ def test_one_process_can_be_asked_for_alone(lived: Explained, process: str) -> N
 
     assert ("<article" in page) == (process != "no-such")
     if process == "no-such":
-        assert headline(page) == "This customer is known, but no signal of theirs concerns this moment."
+        assert headline(page) == "This customer is known, but nothing of theirs has the id that was asked for."
+    assert ('class="chip"' in page) == bool(process)
+    assert f'value="{process or "k"}"' not in page  # the next customer has other ids
 
 
 def test_an_id_is_recognised_by_its_look_and_normalised(lived: Explained) -> None:
@@ -162,6 +164,23 @@ def test_strange_addresses_are_answered_plainly(lived: Explained, query: dict[st
         answer = lived.browser.client.get(path, query_string=query, base_url=lived.browser.base)
         assert answer.status_code in (200, 422), answer.text
         assert "<script>alert" not in answer.text
+
+
+def test_a_customer_is_found_over_all_moments_and_led_to_each_explanation(lived: Explained) -> None:
+    page = lived.browser.client.get("/profiles", query_string={"id": " ADA@example.com"}, base_url=lived.browser.base)
+
+    assert page.status_code == 200
+    told = text_of(page.text)
+    assert "Cart reminder" in told
+    assert "Shop" in told
+    led = lived.browser.get(unescape(re.findall(r'href="(/moments/[^"]+/explanations[^"]+)"', page.text)[0]))
+    assert headline(led.text) == headline(lived.page(ADA))
+    for nobody in ("nobody@example.com", HOSTILE, "a\0b", "x" * 4000):
+        answer = lived.browser.client.get("/profiles", query_string={"id": nobody}, base_url=lived.browser.base)
+        assert answer.status_code == 200
+        assert "Nobody is known by that" in answer.text
+        assert "<script>alert" not in answer.text
+    assert "Whom do you look for?" in lived.browser.get("/profiles").text
 
 
 def test_hostile_names_are_text(lived: Explained) -> None:

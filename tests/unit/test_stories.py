@@ -291,6 +291,8 @@ def test_what_is_asked_for_is_shown_though_it_is_old_and_a_wrong_name_opens_the_
     assert (len(whole.strands), whole.older) == (STRANDS + 1, 0)
     assert [each.open for strand in whole.strands for each in strand.occurrences].index(True) == STRANDS
     assert other.strands[0].occurrences[0].open
+    folded = shown(story, teller(), opened="-")
+    assert not any(each.open for strand in folded.strands for each in strand.occurrences)
 
 
 def test_hostile_ids_are_kept_and_named_safely() -> None:

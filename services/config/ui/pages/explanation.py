@@ -27,6 +27,8 @@ from shared.http import NotFound
 MOST_ENTRIES = 1_000
 _PER_PAGE = 100
 _LONGEST = 300
+_PATIENCE = 10.0
+"""Seconds for what the page is about: a thousand signals go through the engine once more."""
 
 blueprint = Blueprint("explanation_pages", __name__)
 
@@ -156,7 +158,7 @@ def _ask(moment: Moment, asked: Asked) -> Outcome:
         "limit": MOST_ENTRIES,
     }
     try:
-        return Outcome(program().trigger.get("/api/v1/explanations", query))
+        return Outcome(program().trigger.get("/api/v1/explanations", query, within=_PATIENCE))
     except TriggerAway:
         return Outcome(problem="away")
     except NotFound:

@@ -16,6 +16,8 @@ from services.config.ui.stories.wording import TONES, Teller, Verdict, tally
 from services.config.ui.texts import known, t
 
 T = TypeVar("T")
+NONE = "-"
+"""Where no occurrence is to be open."""
 
 STRANDS = 10
 OCCURRENCES = 8
@@ -74,17 +76,17 @@ class Shown:
 
 
 def shown(story: Story, teller: Teller, *, opened: str = "", alone: bool = False) -> Shown:
-    """Show a story; `opened` names the occurrence that is open, by itself the one that people ask about.
+    """Show a story; `opened` names the occurrence that is open (or NONE), by itself the one that people ask about.
 
     `alone`: only one process was asked for.
     """
     newest = story.newest
-    chosen = next((each for each in story.occurrences if each.name == opened), newest)
+    chosen = None if opened == NONE else next((each for each in story.occurrences if each.name == opened), newest)
     strands = _first(story.strands, STRANDS, lambda strand: chosen in strand.occurrences)
     most = OF_ONE if alone else OCCURRENCES
     return Shown(
         story=story,
-        answer=teller.answer(story),
+        answer=teller.answer(story, alone=alone),
         advice=_advice(str(story.document["answer"]["code"])),
         strands=[_strand(strand, chosen, most, teller) for strand in strands],
         older=len(story.strands) - len(strands),

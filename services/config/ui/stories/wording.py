@@ -74,12 +74,17 @@ class Teller:
         local, today = words.local(at, self.zone), words.local(self.now, self.zone)
         return f"{local:%A, %-d %B}" if local.year == today.year else f"{local:%A, %-d %B %Y}"
 
-    def answer(self, story: Story) -> Verdict:
-        """The deciding line: of the occurrence that people ask about, or why there is none."""
+    def answer(self, story: Story, *, alone: bool = False) -> Verdict:
+        """The deciding line: of the occurrence that people ask about, or why there is none.
+
+        `alone`: only one process was asked for.
+        """
         newest = story.newest
         if newest is not None:
             return self.verdict(newest)
         code = str(story.document["answer"]["code"])
+        if alone and code == "no_such_signals":
+            code = "no_such_process"
         line = t(f"explanation.verdict.{code}") if known(f"explanation.verdict.{code}") else code
         if code == "never_opened":
             reason = _most(step.code for step in _idle(story))

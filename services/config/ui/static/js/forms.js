@@ -61,7 +61,7 @@ async function send(event) {
   const body = new URLSearchParams(new FormData(form, button));
   button?.setAttribute("aria-busy", "true");
   try {
-    const answer = await ask(button?.formAction || form.action, { method: "POST", body });
+    const answer = await ask(button?.hasAttribute("formaction") ? button.formAction : form.action, { method: "POST", body });
     if (answer.status === 401) saySignedOut();
     else if (answer.redirected) {
       forget(form);

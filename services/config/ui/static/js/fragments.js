@@ -24,13 +24,23 @@ export async function reload(element, url = element.dataset.fragment) {
   }
 }
 
-/** Put the content of a document into an element, keeping the focus on what has the same id or address. */
+/** How what has the focus is found again: by its id or address, or those of the details or form that it is part of. */
+function markOf(kept) {
+  if (kept.id) return `#${CSS.escape(kept.id)}`;
+  if (kept.hasAttribute("href")) return `[href="${CSS.escape(kept.getAttribute("href"))}"]`;
+  const details = kept.matches("summary") && kept.closest("details[id]");
+  if (details) return `#${CSS.escape(details.id)} > summary`;
+  const form = kept.closest("form[action]");
+  return form && `form[action="${CSS.escape(form.getAttribute("action"))}"] ${kept.localName}`;
+}
+
+/** Put the content of a document into an element, keeping the focus, and what was opened and closed. */
 export function put(element, found) {
   const kept = element.contains(document.activeElement) ? document.activeElement : null;
-  const mark = kept && (kept.id ? `#${CSS.escape(kept.id)}` : kept.getAttribute("href") && `[href="${CSS.escape(kept.getAttribute("href"))}"]`);
-  const opened = [...element.querySelectorAll("details[open][id]")].map((each) => each.id);
+  const mark = kept && markOf(kept);
+  const folds = [...element.querySelectorAll("details[id]")].map((each) => [each.id, each.open]);
   element.replaceChildren(...found.body.childNodes);
-  opened.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+  folds.forEach(([id, open]) => document.getElementById(id)?.toggleAttribute("open", open));
   if (mark) element.querySelector(mark)?.focus({ preventScroll: true });
   import("./app.js").then(({ enhance }) => enhance(element));
 }
