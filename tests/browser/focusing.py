@@ -9,6 +9,9 @@ from playwright.sync_api import Page
 from tests.browser.watching import focused
 
 _MOST = 400
+_PARTS = 4
+"""Of a field for a time or a date: Tab goes through them."""
+
 _LOOK = """() => {
     const at = document.activeElement;
     if (!at || at === document.body || at === document.documentElement) return null;
@@ -53,16 +56,19 @@ class Walk:
 
 def walk_by_tab(page: Page) -> Walk:
     """Press Tab until the page is through."""
-    walk = Walk()
+    walk, again = Walk(), list[str]()
     for _ in range(_MOST):
         page.keyboard.press("Tab")
         found = page.evaluate(_LOOK)
         if found is None or (walk.stops and found["key"] == walk.stops[0].key):
             walk.ended = bool(walk.stops)
             break
-        walk.stops.append(Focus(**found))
-        if any(each.key == found["key"] for each in walk.stops[:-1]):
+        within = [each for each in walk.stops if each.key == found["key"]]
+        if not within:
+            walk.stops.append(Focus(**found))
+        elif walk.stops[-1].key != found["key"] or len(again) > _PARTS:
             break
+        again = [*again, found["key"]] if within else []
     return walk
 
 

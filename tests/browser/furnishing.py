@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from tests.browser.house import House, Shop
+from tests.browser.house import PATIENCE, USERS, House, Shop
+from tests.support.processes import wait_until
 
 SCRIPT = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 2">\'"&{{7*7}}{0}%s'
 RIGHT_TO_LEFT = "\u202eعربة تسوق متروكة\u2066 עגלה \u202d!"
 LONG = "Wiederherstellungsbenachrichtigung" * 5 + "W" * 30
 EMOJI = "🛒👩‍👩‍👧‍👦🏳️‍🌈 Z͑͗a̴l͠g̈o ﷽ 買い物"
+WEBHOOKS = "/api/v1/webhooks"
 HOSTILE = (SCRIPT, RIGHT_TO_LEFT, LONG, EMOJI)
 """Names as somebody could give them: markup, turned directions, 200 characters without a break, emoji."""
 
@@ -24,8 +28,21 @@ class Furnished:
     statuses: dict[str, str]
     hostile_shop: Shop
     hostile: tuple[str, ...]
+    long_shop: Shop
     webhook: str
+    delivery: int
     invitation: str
+    trial: str
+    signals: tuple[str, ...]
+    token: str
+    person: str
+
+
+def wait_for_some(read: Callable[[], Any]) -> list[Any]:
+    """The items of a list, once there are some."""
+    wait_until(lambda: read()["items"], "something to be listed", PATIENCE)
+    found: list[Any] = read()["items"]
+    return found
 
 
 def furnish(house: House) -> Furnished:
@@ -44,12 +61,33 @@ def furnish(house: House) -> Furnished:
         "stopped": house.make_moment(shop, "running", "stopped", name="On hold"),
         "archived": house.make_moment(shop, "running", "archived", name="Last winter"),
     }
+    hook = {"name": SCRIPT, "url": f"{house.up.url('ingestion')}/{LONG}", "patterns": ["moment.#"]}
+    webhook = str(house.call("POST", WEBHOOKS, hook, service="trigger").document["id"])
     house.put_in_cart(shop, "ada@example.com", name=SCRIPT)
     house.put_in_cart(shop, "grace@example.com")
     house.put_in_cart(hostile_shop, "ada@example.com", name=LONG)
-    hook = {"name": SCRIPT, "url": f"{house.up.url('ingestion')}/journey", "patterns": ["moment.#"]}
-    webhook = str(house.call("POST", "/api/v1/webhooks", hook, service="trigger").document["id"])
     house.wait_for(raised, raised=2)
+    deliveries = wait_for_some(
+        lambda: house.call("GET", f"{WEBHOOKS}/{webhook}/deliveries", service="trigger").document
+    )
+    trial = str(house.call("POST", "/api/v1/backtests", {"momentId": raised}, service="trigger").document["id"])
+    signals = house.call("GET", "/api/v1/signals/recent", service="trigger").document["items"]
+    token = house.call("POST", "/api/v1/tokens", {"name": SCRIPT[:80], "scope": "read"}).document["made"]["id"]
+    invitation = house.invite("viewer", SCRIPT)
+    person = next(each for each in house.call("GET", USERS).document["items"] if each["name"] == SCRIPT)
     return Furnished(
-        shop, raised, "ada@example.com", statuses, hostile_shop, hostile, webhook, house.invite("viewer", SCRIPT)
+        shop=shop,
+        raised=raised,
+        customer="ada@example.com",
+        statuses=statuses,
+        hostile_shop=hostile_shop,
+        hostile=hostile,
+        long_shop=house.make_shop(LONG, domains=["*.example.com", f"{'a' * 60}.{'b' * 60}.example.com"]),
+        webhook=webhook,
+        delivery=deliveries[0]["id"],
+        invitation=invitation,
+        trial=trial,
+        signals=tuple(each["id"] for each in signals),
+        token=token,
+        person=person["id"],
     )

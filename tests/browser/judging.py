@@ -15,6 +15,7 @@ from services.cli.options import ROOT
 from tests.support import axe
 
 _TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+_TALLEST = 6_000
 _GRAVE = ("serious", "critical")
 
 MOST_BYTES = 100_000
@@ -77,7 +78,13 @@ def screenshot(page: Page, name: str, look: str) -> Path:
     folder = Path(os.environ.get("MOMENTS_SCREENSHOTS") or ROOT / "build" / "screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{look}.png"
-    page.screenshot(path=path, full_page=True, animations="disabled", caret="hide")
+    size = page.viewport_size
+    assert size is not None
+    # What is fixed to the window belongs to its edges, also in a picture that is longer than the window.
+    height = int(page.evaluate("document.documentElement.scrollHeight"))
+    page.set_viewport_size({"width": size["width"], "height": max(size["height"], min(height, _TALLEST))})
+    page.screenshot(path=path, animations="disabled", caret="hide")
+    page.set_viewport_size(size)
     return path
 
 
@@ -142,8 +149,9 @@ def cost(page: Page) -> Cost:
     return Cost(**read)
 
 
-def assert_light(found: Cost, leeway: float = 3.0) -> None:
-    """Within the app's promises; `leeway` stretches the times, for a machine with much else to do."""
+def assert_light(found: Cost) -> None:
+    """Within the app's promises, whose times are stretched by what else the machine has to do."""
+    leeway = 3.0 + 3.0 * os.getloadavg()[0] / (os.cpu_count() or 1)
     assert found.weight < MOST_BYTES, str(found)
     assert 0 <= found.first_paint < FIRST_PAINT_MS * leeway, str(found)
     assert found.interactive < INTERACTIVE_MS * leeway, str(found)

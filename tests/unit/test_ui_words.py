@@ -30,7 +30,8 @@ def test_money_has_the_decimals_of_its_currency(amount: float | None, currency: 
 
 def test_of_nothing_there_is_no_share() -> None:
     assert words.share(1, 0) == "–"
-    assert words.share(1, 8) == "12.5 %"
+    assert words.share(1, 8) == "12.5\u00a0%"
+    assert words.share(2, 2) == "100\u00a0%"
 
 
 @pytest.mark.parametrize(

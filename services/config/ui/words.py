@@ -35,10 +35,10 @@ def money(amount: float | None, currency: str) -> str:
 
 
 def share(part: float | None, whole: float | None) -> str:
-    """`12.5 %`; of nothing there is no share."""
+    """`12.5 %`, never broken in two; of nothing there is no share."""
     if part is None or not whole:
         return t("frame.unknown")
-    return f"{100 * part / whole:.1f} %"
+    return f"{100 * part / whole:.1f}".removesuffix(".0") + "\u00a0%"
 
 
 def span_parts(seconds: int) -> tuple[int, str]:
