@@ -11,6 +11,7 @@ import pytest
 from contracts.configurations import AudienceState, ConfigurationState
 from contracts.times import DAY, HOUR, SECOND
 from contracts.wire import SignalRefused
+from services.trigger.engine.application import ProfileId
 from services.trigger.housekeeping.house import House
 from services.trigger.housekeeping.received import forget_received_kinds
 from services.trigger.store import recent
@@ -18,6 +19,7 @@ from services.trigger.store.cache import Cache
 from services.trigger.store.recent import OVERLAP
 from services.trigger.store.records import save_configuration
 from services.trigger.store.refused import keep_refusals
+from services.trigger.store.rows import Rows
 from services.trigger.wiring import Trigger
 from shared.clock import stopwatch
 from shared.settings import Settings
@@ -242,6 +244,26 @@ def test_what_is_rare_is_looked_for_part_by_part_and_the_answer_says_how_far(
     assert every(get, kind="product/view") == [rare.id]
     assert every(get, reason="invalid") == ["old"]
     assert every(get, profile="ada@example.com") == [rare.id]
+
+
+def test_a_profile_is_looked_for_by_its_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(f"sqlite:///{tmp_path}/trigger.db")
+    plans: list[str] = []
+    execute = Rows.execute
+
+    def explained(rows: Rows, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        plans.extend(str(step[3]) for step in execute(rows, f"EXPLAIN QUERY PLAN {sql}", parameters))
+        return execute(rows, sql, parameters)
+
+    monkeypatch.setattr(Rows, "execute", explained)
+    with connected(desk.database):
+        wanted = recent.Wanted(profiles=[ProfileId("c1", "email", "ada@example.com")])
+        recent.read_recent(desk.rows, wanted, before=None, after=None, limit=50)
+    desk.close()
+
+    searched = [plan for plan in plans if plan.startswith(("SEARCH", "SCAN"))]
+    assert searched
+    assert all("signals_by_key" in plan or "refused_by_profile" in plan for plan in searched), searched
 
 
 @pytest.mark.parametrize(

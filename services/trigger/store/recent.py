@@ -248,12 +248,12 @@ def _rows_of(rows: Rows, wanted: Wanted, log: _Log, key: str) -> Iterator[Row]:
 
 
 def _of_profile(rows: Rows, log: _Log, key: str, profile: ProfileId) -> list[Row]:
-    """The latest of a profile. "+": else SQLite goes through the log by its order."""
+    """The latest of a profile. "+": else SQLite goes through the whole log by its order (470 ms for 3 in a million)."""
     owner = profile_key(profile)
     first, last = (owner[:8], owner[:8] + _LAST_KEY) if key == "key" else (owner, owner + b"\0")
     return rows.execute(
         f"SELECT sequence, body FROM {log.table} WHERE {key} >= ? AND {key} < ?"  # noqa: S608
-        f" AND sequence < ? AND sequence > ? ORDER BY +sequence DESC LIMIT {_MOST_OF_PROFILE}",
+        f" AND +sequence < ? AND +sequence > ? ORDER BY +sequence DESC LIMIT {_MOST_OF_PROFILE}",
         (first, last, log.before, log.floor),
     )
 
