@@ -185,12 +185,14 @@ def test_checking_saves_nothing_and_tells_the_faults(config: Client, eve: Browse
 
     wrong = send(eve, form, path, settings__duration__number="0")
     right = send(eve, form, path, settings__duration__number="3")
+    same = send(eve, form, path)
 
     assert wrong.status_code == right.status_code == 200
     assert "At least 1 second." in wrong.text
     assert "At least 1 second." not in right.text
     assert form_in(right.text, "properties").value("settings.duration.number") == "3"
     assert "data-changed" in right.text
+    assert "data-changed" not in same.text
     assert saved(config, moment) == moment
 
 
@@ -293,14 +295,15 @@ def test_what_cannot_start_says_what_is_missing(config: Client, eve: Browser) ->
     config.call("PATCH", f"/api/v1/audience-configurations/{shop['id']}", {"domains": ["b.example"]}, if_match='"1"')
 
     words = words_of(eve.get(f"/moments/{made['id']}"))
-    started = send(eve, panel_of(eve, made), status="running")
+    started = send(eve, panel_of(eve, made), status="running", name="Renamed")
 
     assert "Before it can start Sites: a.example is no domain of the audience configuration." in words
     assert "a.example is no domain of the audience configuration any more" in words
     assert "No key of “Web shop” is switched on" in words
     assert started.status_code in (409, 422)
     assert "a.example is no domain" in started.text
-    assert saved(config, made)["status"] == "draft"
+    assert form_in(started.text, "properties").value("name") == "Renamed"
+    assert saved(config, made) == made
 
 
 def test_an_archived_moment_is_read_only_until_it_is_reopened(
