@@ -14,7 +14,7 @@ import pytest
 from contracts.templates import templates, use_templates
 from shared.clock import ManualClock
 from tests.support.browsing import Browser, make_administrator, make_user
-from tests.support.configuring import MOMENTS, Client, running_config
+from tests.support.configuring import CONFIGURATIONS, MOMENTS, Client, running_config
 from tests.support.trigger_stand_in import TriggerStandIn, standing_in
 
 NOON = 1_790_000_000_000_000
@@ -77,6 +77,19 @@ def test_without_an_audience_one_is_made_first_and_the_way_back_is_kept(quick: C
 
     assert editor.get("/moments/new").location == "/configurations/new?next=/moments/new"
     assert editor.get(CART).location == f"/configurations/new?next={CART}"
+
+
+def test_who_was_led_to_make_an_audience_comes_back_with_it_chosen(quick: Client) -> None:
+    editor = editor_of(quick)
+    way = editor.get(CART).location
+    made = {"name": "Shop", "audience_id": "list-1", "audience_name": "Customers", "id_types": "email"}
+
+    back = editor.post(way, {**made, "domains": "shop.example.com"})
+
+    (shop,) = quick.get(CONFIGURATIONS)["items"]
+    quick.make_configuration(name="another")
+    assert back.location == f"{CART}?configuration={shop['id']}"
+    assert chosen(editor.get(back.location)) == shop["id"]
 
 
 def test_every_template_is_a_card_under_its_purpose_with_its_goal(quick: Client) -> None:

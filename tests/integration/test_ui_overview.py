@@ -200,6 +200,9 @@ def test_without_trigger_numbers_are_unknown_and_the_list_is_of_use(alone: Clien
     assert cell(page, f"raised-{new[:13]}") == "0"
     assert "trigger does not answer" in page.text
     assert "cannot be sorted by a number that is not known" in page.text
+    part = editor.get("/moments/figures", X_Requested_With="fragment")
+    assert (cell(part, f"raised-{ran[:13]}"), cell(part, f"raised-{new[:13]}")) == ("–", "0")
+    assert "trigger does not answer" in part.text
     assert editor.post(f"/moments/{new}/status", {"to": "running"}).status_code == 303
 
 
