@@ -91,12 +91,15 @@ class House:
             "audience": {"id": f"list-{self._made}", "name": audience, "idTypes": ["email", "external"]},
             "domains": list(domains),
         }
-        made = str(self.call("POST", CONFIGURATIONS, wanted).document["id"])
-        path = f"{CONFIGURATIONS}/{made}/keys/server"
+        return self.open_shop(str(self.call("POST", CONFIGURATIONS, wanted).document["id"]), name)
+
+    def open_shop(self, configuration: str, name: str) -> Shop:
+        """Let a server of an audience configuration send signals."""
+        path = f"{CONFIGURATIONS}/{configuration}/keys/server"
         keys = self.call("POST", f"{path}/regenerate", {}).document["keys"]
         key = next(each for each in keys if each.get("secret"))
         self.call("PATCH", path, {"enabled": True})
-        return Shop(made, name, f"{key['id']}:{key['secret']}")
+        return Shop(configuration, name, f"{key['id']}:{key['secret']}")
 
     def make_moment(self, shop: Shop, *statuses: str, type: str = "cart_abandon", **fields: Any) -> str:
         """A new moment, brought through the statuses; its id. A running one is known to trigger."""

@@ -113,7 +113,7 @@ TOUR = (
         "webhook_log_pages.confirm_redelivery",
         lambda found: f"/journeys/webhooks/{found.webhook}/redeliver",
     ),
-    Stop("profiles", "profile_pages.profiles", lambda _: "/profiles"),
+    Stop("profiles", "profile_pages.profiles", lambda _: "/profiles?id=ada%40example.com"),
     Stop("users", "user_pages.users", lambda _: "/settings/users"),
     Stop("user", "user_pages.user", lambda found: f"/settings/users/{found.person}"),
     Stop("invite", "user_pages.invitation", lambda _: "/settings/users/new"),

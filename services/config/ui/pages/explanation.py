@@ -5,7 +5,6 @@ What is asked for and what is shown concern a person: neither is logged, and no 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -62,6 +61,11 @@ class Asked:
         return self.id_type or recognised(self.id)
 
     @property
+    def others(self) -> list[str]:
+        """The other idTypes that the value can be of."""
+        return [id_type for id_type in PROFILE_FIELDS if id_type != self.meant and _can_be(self.id, id_type)]
+
+    @property
     def query(self) -> dict[str, str]:
         """The part of an address that names the customer and the process."""
         named = {"id": self.id, "idType": self.id_type, "process": self.process}
@@ -79,11 +83,15 @@ class Outcome:
 
 def recognised(value: str) -> str:
     """The idType that a value looks like: an e-mail address, a phone number that begins with +, else an own id."""
-    for id_type in ("email", "phone"):
-        with suppress(InvalidProfile):
-            normalise_profile(id_type, value)
-            return id_type
-    return "external"
+    return next((id_type for id_type in ("email", "phone") if _can_be(value, id_type)), "external")
+
+
+def _can_be(value: str, id_type: str) -> bool:
+    try:
+        normalise_profile(id_type, value)
+    except InvalidProfile:
+        return False
+    return True
 
 
 @blueprint.get("/moments/<uuid:moment_id>/explanations")
