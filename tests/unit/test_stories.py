@@ -123,10 +123,7 @@ def test_a_suppressed_one_says_by_what_with_its_numbers(settings: dict[str, Any]
 def test_a_cool_down_names_the_raise_before() -> None:
     line = answer(act(0), act(200), duration="PT2H", coolDown="PT6H").line
 
-    assert (
-        line
-        == "Not raised: the last raise was due 10:00:00, and 2 hours 40 minutes of the cool-down of 6 hours were left."
-    )
+    assert line == "Not raised: raised already at 10:00:00; 2 hours 40 minutes of the cool-down of 6 hours were left."
 
 
 def test_a_moment_that_raises_once_says_so() -> None:
