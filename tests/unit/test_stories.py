@@ -243,9 +243,13 @@ def test_signals_alike_become_one_row_and_the_end_stands_by_itself() -> None:
 
 def test_three_alike_are_told_one_by_one_and_a_late_one_stands_alone() -> None:
     assert [row.kind for row in rows_of(next(story_of(act(0), act(1), act(2), act(3)).occurrences))] == ["step"] * 5
-    late = story_of(*(act(n, late=5 if n == 5 else 0) for n in range(10)))
+    late = story_of(*(act(n, late=5 if n == 9 else 0) for n in range(10)))
     rows = rows_of(next(late.occurrences))
-    assert any(row.kind == "step" and row.first.late_by for row in rows)
+    assert [(row.kind, len(row.steps), bool(row.last.late_by)) for row in rows[:3]] == [
+        ("step", 1, False),
+        ("group", 8, False),
+        ("step", 1, True),
+    ]
 
 
 def test_thousands_of_signals_stay_a_few_rows_and_lose_none() -> None:

@@ -173,7 +173,9 @@ def test_an_hour_that_the_clocks_skip_has_no_tick_and_one_that_they_repeat_has_o
     forward = Axis(spring, spring + 5 * HOUR, BERLIN).ticks()
     backward = Axis(autumn, autumn + 5 * HOUR, BERLIN).ticks()
 
+    halves = Axis(spring, spring + 5 * HOUR // 2, BERLIN).ticks()
     assert [label for _, label in forward] == ["01:00", "03:00", "04:00", "05:00", "06:00"]
+    assert [label for _, label in halves] == ["00:30", "01:00", "01:30", "03:00", "03:30", "04:00"]
     assert [label for _, label in backward] == ["01:00", "02:00", "03:00", "04:00"]
     gaps = [round(b - a) for (a, _), (b, _) in pairwise(backward)]
     assert gaps == [20, 40, 20]
