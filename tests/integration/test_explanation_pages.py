@@ -131,10 +131,10 @@ def test_one_process_can_be_asked_for_alone(lived: Explained, process: str) -> N
 def test_an_id_is_recognised_by_its_look_and_normalised(lived: Explained) -> None:
     assert headline(lived.page("  ADA@Example.com ")) == headline(lived.page(ADA))
     assert headline(lived.page(ADA, idType="email")) == headline(lived.page(ADA))
-    for unknown in ("+49 30 123456", "customer-7", "nobody@example.com"):
+    for unknown, others in (("+49 30 123456", 3), ("customer-7", 2), ("nobody@example.com", 3)):
         page = lived.page(unknown)
         assert headline(page) == "No signal of this customer has been received."
-        assert page.count("Try it as:") == 4
+        assert page.count("Try it as:") == others  # the kinds of id that it can be
 
 
 def test_what_is_no_id_of_its_kind_is_a_fault_of_the_form_and_stays_typed(lived: Explained) -> None:
