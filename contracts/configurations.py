@@ -11,6 +11,7 @@ from publicsuffixlist import PublicSuffixList
 KeyType = Literal["web", "app", "server"]
 KEY_PREFIXES: dict[KeyType, str] = {"web": "pk", "app": "ak", "server": "sk"}
 
+_LONGEST_HOST = 253
 _suffixes: list[PublicSuffixList] = []
 
 
@@ -63,6 +64,8 @@ def normalise_host(text: str) -> str:
     head = head.removesuffix(".")
     if not head:
         raise InvalidDomain("a host name is missing")
+    if len(head) > _LONGEST_HOST:  # before IDNA, which takes long for it
+        raise InvalidDomain(f"a host name has at most {_LONGEST_HOST} characters")
     try:
         return idna.encode(head, uts46=True, transitional=False).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError) as error:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
 from typing import Any
 
 import phonenumbers
 
+from contracts.texts import composed
+
 LONGEST = 255
+_LONGEST_EMAIL = 254
 _LARGEST_INTEGER = 2**53
 _NAME = r"[^\s@<>()\[\],;:\\\"\x00-\x20\x7f"
 _EMAIL = re.compile(rf"{_NAME}]{{1,64}}@(?:{_NAME}.]+\.)+{_NAME}.]+")
@@ -39,8 +41,8 @@ def _email(value: Any) -> str:
         raise InvalidProfile("must be an e-mail address")
     text = value.strip().lower()
     if not text.isascii():
-        text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", value.strip()).lower())
-    if len(text) > 254 or _EMAIL.fullmatch(text) is None:
+        text = composed(composed(value.strip(), _LONGEST_EMAIL).lower(), _LONGEST_EMAIL)
+    if len(text) > _LONGEST_EMAIL or _EMAIL.fullmatch(text) is None:
         raise InvalidProfile("must be an e-mail address")
     return text
 

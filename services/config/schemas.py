@@ -11,6 +11,7 @@ from contracts.configurations import InvalidDomain, KeyType, normalise_domain
 from contracts.moments import STATUSES
 from contracts.signals import PROFILE_FIELDS
 from contracts.templates import templates
+from contracts.texts import composed
 from contracts.times import to_rfc3339
 from services.config.resources import Listing
 
@@ -26,10 +27,10 @@ class Text(ma.fields.String):
 
     def __init__(self, longest: int, *, shortest: int = 1, lines: bool = False, **options: Any) -> None:
         super().__init__(validate=ma.validate.Length(shortest, longest), **options)
-        self.lines = lines
+        self.longest, self.lines = longest, lines
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
-        text = unicodedata.normalize("NFC", super()._deserialize(value, attr, data, **options)).strip()
+        text = composed(super()._deserialize(value, attr, data, **options).strip(), self.longest)
         allowed = "\n\r\t" if self.lines else ""
         if any(unicodedata.category(character) in ("Cc", "Cs") and character not in allowed for character in text):
             raise ma.ValidationError("Control characters are not allowed.")

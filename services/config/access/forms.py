@@ -8,7 +8,7 @@ import marshmallow as ma
 from flask import request
 
 from contracts.tokens import SCOPES
-from services.config.access.resources import ROLES
+from services.config.access.resources import LONGEST_EMAIL, ROLES
 from services.config.schemas import Text
 from shared.http import Unprocessable
 from shared.problems import Fault, faults_of
@@ -18,7 +18,7 @@ class EmailAddress(ma.fields.String):
     """An e-mail address as people write it; whether it exists is shown by use."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(validate=ma.validate.Length(3, 254), **options)
+        super().__init__(validate=ma.validate.Length(3, LONGEST_EMAIL), **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
         text: str = super()._deserialize(value, attr, data, **options).strip()

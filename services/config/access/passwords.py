@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import unicodedata
 from functools import cached_property
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from contracts.texts import composed
 from services.config.access.resources import email_key
 from shared.http import Unprocessable
 from shared.problems import Fault
@@ -78,4 +78,4 @@ def check_password(password: str, email: str, pointer: str = "/password") -> Non
 
 def _normal(password: str) -> str:
     """The same characters, however the keyboard composed them (surrogates, which no keyboard makes, are replaced)."""
-    return unicodedata.normalize("NFC", password).encode("utf-8", "replace").decode()
+    return composed(password, LONGEST).encode("utf-8", "replace").decode()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from contracts.texts import composed
 from contracts.tokens import Scope
 
 Role = Literal["viewer", "editor", "admin"]
@@ -98,6 +98,9 @@ class Attempts:
     last_at: int
 
 
+LONGEST_EMAIL = 254
+
+
 def email_key(email: str) -> str:
     """An e-mail address as it is compared."""
-    return unicodedata.normalize("NFKC", email.strip()).casefold()
+    return composed(email.strip(), LONGEST_EMAIL, "NFKC").casefold()

@@ -7,6 +7,7 @@ from typing import Any
 
 import marshmallow as ma
 
+from contracts.texts import composed
 from contracts.times import from_rfc3339, to_rfc3339
 from services.trigger.api.cursors import Cursor, Number, Word
 from services.trigger.webhooks.patterns import pattern_fault
@@ -23,10 +24,10 @@ class _Text(ma.fields.String):
 
     def __init__(self, longest: int, *, shortest: int = 1, lines: bool = False, **options: Any) -> None:
         super().__init__(validate=ma.validate.Length(shortest, longest), **options)
-        self._allowed = "\n\r\t" if lines else ""
+        self._longest, self._allowed = longest, "\n\r\t" if lines else ""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
-        text = unicodedata.normalize("NFC", super()._deserialize(value, attr, data, **options)).strip()
+        text = composed(super()._deserialize(value, attr, data, **options).strip(), self._longest)
         if any(unicodedata.category(each) in ("Cc", "Cs") and each not in self._allowed for each in text):
             raise ma.ValidationError("Control characters are not allowed.")
         return text

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from contracts.signals import CATALOGUE
 from contracts.templates import templates
 from contracts.templates.declaration import Purpose, Template
+from contracts.texts import composed
 from services.config.access import needs
 from services.config.moments import LONGEST_NAME
 from services.config.program import program
@@ -118,7 +119,7 @@ def _faults(given: Mapping[str, str], configurations: Mapping[str, str]) -> dict
     """Field → what is wrong with it, in words."""
     faults = {}
     for name, longest in _LONGEST.items():
-        text = unicodedata.normalize("NFC", given[name]).strip()
+        text = composed(given[name].strip(), longest)
         if name == "name" and not text:
             faults[name] = t("new_moment.fault.no_name")
         elif len(text) > longest:
