@@ -187,6 +187,19 @@ def test_the_audit_log_reads_field_by_field(config: Client) -> None:
     assert "Updated at" not in told
 
 
+@pytest.mark.parametrize("name", ["2026-99-99T99:99:99Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "P1D", "PT"])
+@pytest.mark.parametrize("zone", ["America/Anchorage", "Pacific/Kiritimati"])
+def test_a_name_that_looks_like_a_time_is_told_in_the_audit_log(quick: Client, name: str, zone: str) -> None:
+    ada = make_administrator(quick.service)
+    quick.make_configuration(name=name)
+    ada.client.set_cookie("moments_zone", zone, domain="127.0.0.1")
+
+    answer = ada.get(AUDIT)
+
+    assert answer.status_code == 200
+    assert name in answer.text
+
+
 def test_the_audit_log_is_filtered_and_paged_by_its_address(config: Client) -> None:
     ada = make_administrator(config.service)
     shop = config.make_configuration()

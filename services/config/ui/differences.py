@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.templates import templates
+from contracts.times import from_rfc3339
 from services.config.ui import words
 from services.config.ui.texts import known, t
 
@@ -85,4 +86,10 @@ def _worded(value: Any) -> str | None:
 
 def is_instant(text: str | None) -> bool:
     """Whether a value is a time, to be shown on the viewer's clock."""
-    return text is not None and _INSTANT.fullmatch(text) is not None
+    if text is None or _INSTANT.fullmatch(text) is None:
+        return False
+    try:
+        # A name may look like one: the first and the last day of all are not on every clock.
+        return from_rfc3339(text) >= 0 and not text.startswith("9999")
+    except (ValueError, OverflowError):
+        return False
