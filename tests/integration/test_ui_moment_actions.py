@@ -126,6 +126,7 @@ def test_a_confirmation_that_makes_no_sense_leads_to_the_list(config: Client, ed
     moment = make(config)
 
     assert editor.get(f"/moments/{moment}/status?to=stopped").location == "/moments"
+    assert editor.get(f"/moments/{moment}/status?to=running").location == "/moments"
     assert editor.get(f"/moments/{moment}/status?to=<b>&search=x").location == "/moments?search=x"
     assert editor.post(f"/moments/{moment}/status", {"to": "nonsense"}).location == "/moments"
     assert editor.get("/moments/9f6e4c1e-0000-4000-8000-000000000000/status?to=stopped").status_code == 404

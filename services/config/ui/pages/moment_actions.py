@@ -32,12 +32,16 @@ _DONE: dict[Status, str] = {
 }
 
 
+_CONFIRMED: tuple[Status, ...] = ("stopped", "archived")
+"""What ends waits; the others are just done."""
+
+
 @blueprint.get("/moments/<uuid:moment_id>/status")
 @needs("editor")
 def confirm_status(moment_id: UUID) -> tuple[str, int] | Response:
     """What another status would do to those who wait, before it is done."""
     moment, wanted = program().moments.get(str(moment_id)), known_status(request.args.get("to", ""))
-    if wanted is None or wanted not in TRANSITIONS[moment.status]:
+    if wanted not in _CONFIRMED or wanted not in TRANSITIONS[moment.status]:
         return redirect(asked_of(request.args).url())
     return page(
         "pages/moment_status.html",
