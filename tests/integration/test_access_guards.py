@@ -12,6 +12,7 @@ from werkzeug.routing import AnyConverter, BaseConverter, UUIDConverter
 
 from services.config.access.resources import ROLES, Role
 from services.config.access.viewer import needed_role, why_public
+from services.config.ui.assets import version
 from shared.clock import ManualClock
 from tests.support.browsing import LOCAL, PASSWORD, Browser, make_administrator, make_user
 from tests.support.configuring import Client, running_config
@@ -239,3 +240,12 @@ def test_the_audit_log_names_who_acted_and_the_resource_who_changed_it(config: C
     log = str(config.get("/api/v1/audit?pageSize=200"))
     assert "argon2" not in log
     assert "assword_hash" not in log
+
+
+def test_a_file_has_one_name_so_that_nobody_fills_the_memory_with_others(config: Client) -> None:
+    folder = f"/assets/{version()}"
+    browser = Browser(config.service)
+
+    assert browser.get(f"{folder}/js/app.js", Accept_Encoding="gzip").status_code == 200
+    for other in ("js/./app.js", "js/../js/app.js", "./app.css", "css/%2e/parts.css", "js/app.js/", "../assets.py"):
+        assert browser.get(f"{folder}/{other}", Accept_Encoding="gzip").status_code == 404

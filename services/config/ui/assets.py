@@ -19,6 +19,14 @@ assets = Blueprint("assets", __name__)
 
 
 @cache
+def _names() -> frozenset[str]:
+    """What there is, each by its one name: what is remembered under names would grow by other ways of writing them."""
+    return frozenset(
+        (*(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file()), "app.css")
+    )
+
+
+@cache
 def version() -> str:
     """Sixteen hex digits that change with any file."""
     digest = sha256()
@@ -50,7 +58,7 @@ def asset(path: str) -> str:
 @public("styles and scripts hold no data; the sign-in page needs them")
 def file(asked: str, path: str) -> Response:
     """A file; the URL of another version is not found, so that no browser keeps a new file under an old name."""
-    if asked != version():
+    if asked != version() or path not in _names():
         abort(404)
     if path == "app.css":
         answer = Response(styles(), content_type="text/css; charset=utf-8")
