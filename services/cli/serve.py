@@ -58,7 +58,7 @@ def command_of(service: str, settings: Settings) -> tuple[str, ...]:
     return (
         *(sys.executable, "-m", "gunicorn", f"services.{service}.wsgi:application()"),
         *("--bind", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"),
-        *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)),
+        *("--worker-class", "shared.worker.PatientWorker", "--workers", str(workers), "--threads", str(threads)),
         *("--forwarded-allow-ips", ""),  # whom to believe is MOMENTS_TRUSTED_PROXIES' to say
         *("--no-control-socket", "--graceful-timeout", "8", "--keep-alive", "30", "--log-level", "warning"),
         *("--name", f"moments-{service}", "--chdir", str(ROOT)),
