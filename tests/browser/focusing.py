@@ -23,21 +23,24 @@ _LOOK = """() => {
     };
     const label = at.labels?.[0];
     const box = at.getBoundingClientRect();
-    const over = document.elementFromPoint(box.x + box.width / 2, box.y + Math.min(box.height, innerHeight) / 2);
+    const seen = [0.1, 0.5, 0.9].some((share) => {
+        const over = document.elementFromPoint(box.x + box.width / 2, box.y + share * box.height);
+        return over && (at.contains(over) || over.contains(at) || label?.contains(over));
+    });
     const words = at.getAttribute("aria-label") || label?.textContent || at.innerText || at.title || "";
     return {
         key: at.dataset.walked,
         tag: at.tagName.toLowerCase(),
         words: words.trim().replace(/\\s+/g, " ").slice(0, 80),
         visible: lined(at) || lined(at.nextElementSibling) || lined(label) || lined(at.parentElement),
-        covered: !over || !(at.contains(over) || over.contains(at) || label?.contains(over)),
+        covered: !seen,
     };
 }"""
 
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """What had the focus. `covered`: something else lies over its middle."""
+    """What had the focus. `covered`: something else lies over all of it, or it lies outside of the window."""
 
     key: str
     tag: str
