@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import msgspec
 
-from services.ingestion.refusals import Refusal
+from services.ingestion.refusals import Fault, Refusal
 
 LARGEST_BODY = 500_000
 _GZIP = 31
@@ -17,10 +18,14 @@ _GZIP = 31
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A parsed body. `clean`: no string in it can hold a NUL or a lone surrogate, and every number is finite."""
+    """A parsed body. `clean`: no string in it can hold a NUL or a lone surrogate, and every number is finite.
+
+    `faults`: what was found wrong in its items before they are read, by their places.
+    """
 
     value: Any
     clean: bool
+    faults: Mapping[int, tuple[Fault, ...]] = field(default_factory=dict)
 
 
 def gunzip(data: bytes) -> bytes | Refusal:

@@ -17,7 +17,7 @@ from services.ingestion.publication import LARGEST_SIGNAL, message_of
 from services.ingestion.reading import Accepted, Reception, read_signal
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.refusal_reports import RefusalReports, Sender
-from services.ingestion.refusals import Refusal, encodable
+from services.ingestion.refusals import Fault, Refusal, encodable
 from shared.broker import BrokerError, Message, Publisher
 from shared.clock import stopwatch
 
@@ -81,9 +81,11 @@ class Intake:
         outcomes: list[Accepted | Refusal] = []
         messages: list[Message] = []
         faults = 0
-        for item in items:
+        for place, item in enumerate(items):
             explain = faults < MOST_EXPLAINED_FAULTS
             outcome = read_signal(item, kind, reception, clean=body.clean, explain=explain)
+            if place in body.faults:
+                outcome = _with_faults(outcome, body.faults[place])
             if isinstance(outcome, Accepted):
                 limited = self._limits.signal(reception.admitted, outcome.profile)
                 message = None if limited else message_of(outcome, self._partitions)
@@ -148,6 +150,16 @@ def _confirmed(future: Future[None], deadline: float) -> bool:
     except (BrokerError, NotInTime):
         return False
     return True
+
+
+def _with_faults(outcome: Accepted | Refusal, faults: tuple[Fault, ...]) -> Refusal:
+    """What was found before goes first, and counts once; a refusal of another sort stands as it is."""
+    if isinstance(outcome, Refusal) and outcome.code != "invalid":
+        return outcome
+    found = {fault.pointer for fault in faults}
+    others = outcome.faults if isinstance(outcome, Refusal) else ()
+    all_faults = (*faults, *(fault for fault in others if fault.pointer not in found))
+    return Refusal(422, "invalid", "the signal is not valid", all_faults)
 
 
 def _result(item: Any, outcome: Accepted | Refusal, confirmed: Any) -> Result:

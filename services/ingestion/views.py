@@ -12,6 +12,7 @@ from flask import Flask, Response, g, request
 from contracts.signals import KINDS, SignalKind
 from services.ingestion.admission import configuration_of, origin_allowed
 from services.ingestion.bodies import Body
+from services.ingestion.cloudevents import BATCHED, STRUCTURED, asked_headers, is_json, mode_of, read_events
 from services.ingestion.intake import Result
 from services.ingestion.keys import Keys
 from services.ingestion.parcels import read_parcel
@@ -31,7 +32,10 @@ PUBLIC: Mapping[str, str] = {
     **{f"/v1/signals/{kind.name}": "authenticated by the keys of an audience configuration" for kind in KINDS},
 }
 _PROBLEM_TYPE = "urn:moments:problem:"
-_ALLOWED_HEADERS = "Content-Type, X-Api-Key, Content-Encoding, Traceparent, Authorization"
+_ALLOWED_HEADERS = (
+    "Content-Type, X-Api-Key, Content-Encoding, Traceparent, Authorization, "
+    "Ce-Specversion, Ce-Id, Ce-Source, Ce-Type, Ce-Time, Ce-Subject, Ce-Dataschema"
+)
 _PREFLIGHT_SECONDS = "7200"
 
 
@@ -77,9 +81,12 @@ def signal_views(gate: Gate) -> Blueprint:
 def _kind_view(gate: Gate, kind: SignalKind) -> Callable[[], Response]:
     def view() -> Response:
         try:
-            (result,) = _take(gate, kind)
+            results = _take(gate, kind)
         except Refused as refused:
             return _refuse(gate, refused.refusal, kind.name)
+        if request.mimetype == BATCHED:
+            return _answer(results)
+        (result,) = results
         return _answer([result]) if result.refusal is None else _problem(result.refusal)
 
     view.__name__ = kind.name.replace("/", "_")
@@ -94,6 +101,9 @@ def _batch_view(gate: Gate) -> Callable[[], Response]:
         The kind of each stands in `data.signal`. The answer tells for every signal whether it is stored; a signal
         with the result 503 is to be sent again, the others are not. As `text/plain` the body is an object with
         `key`, `sentAt` and `signals`: what a browser sends without a preflight, also from a page that closes.
+
+        CloudEvents 1.0 are taken structured, batched and binary (`ce-id`, `ce-source`, `ce-type`, `ce-time` … as
+        headers and the JSON body as data); a type like `signal.cart.add` names the kind where `data.signal` does not.
         """
         try:
             results = _take(gate, None)
@@ -128,11 +138,23 @@ def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
         sender = Sender.of(configuration_of(directory, key_header), key_header)
         _report(gate, admitted, sender, data, kind, now)
         raise Refused(admitted)
-    body = body_of(request, data)
+    body, kind = _read(data, kind)
     several = kind is None and type(body.value) is list
     check_rate(gate, request, admitted, len(body.value) if several else 1)
     trace = valid_traceparent(request.headers.get("traceparent"))
     return gate.intake.take(body, kind, Reception(admitted, now, trace))
+
+
+def _read(data: bytes, kind: SignalKind | None) -> tuple[Body, SignalKind | None]:
+    """The signals of the request, and the kind of the path where it is that of a single one."""
+    mode = mode_of(request.mimetype, request.headers.get)
+    if mode is None:
+        return body_of(request, data), kind
+    body = body_of(request, data, plain=mode == "binary" and is_json(request.mimetype or "application/json"))
+    events = read_events(body, mode, request.headers.get, kind)
+    if isinstance(events, Refusal):
+        raise Refused(events)
+    return events, None if mode == "batched" else kind
 
 
 def _take_parcel(gate: Gate, data: bytes) -> list[Result]:
@@ -162,7 +184,7 @@ def _report(gate: Gate, refusal: Refusal, sender: Sender, data: bytes, kind: Sig
     if len(data) > LARGEST_REPORTED or not gate.reports.allows(sender.configuration):
         return
     try:
-        body = body_of(request, data)
+        body, kind = _read(data, kind)
     except Refused:
         return
     gate.intake.report(refusal, sender, body, kind.name if kind is not None else "", now)
@@ -214,7 +236,8 @@ def set_up_cors(app: Flask, keys: Keys) -> None:
         if origin is not None and origin_allowed(keys.directory.domains, origin):
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Allow-Methods"] = "POST"
-            response.headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+            asked = asked_headers(request.headers.get("Access-Control-Request-Headers", ""))
+            response.headers["Access-Control-Allow-Headers"] = ", ".join((_ALLOWED_HEADERS, *asked))
             response.headers["Access-Control-Max-Age"] = _PREFLIGHT_SECONDS
         g.preflight = True
         return response
@@ -246,6 +269,13 @@ _REFUSALS: Mapping[int, str] = {
 }
 
 
+_EVENT: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["specversion", "type"],
+    "properties": {"specversion": {"const": "1.0"}, "type": {"type": "string", "minLength": 1}},
+}
+
+
 def _describe(blueprint: Blueprint, kind: SignalKind) -> Callable[[Any], Any]:
     def decorate(view: Any) -> Any:
         view = _answers(blueprint, {**_REFUSALS, 422: "The signal is not valid; errors names every fault"})(view)
@@ -258,7 +288,8 @@ def _describe(blueprint: Blueprint, kind: SignalKind) -> Callable[[Any], Any]:
 def _describe_batch(blueprint: Blueprint) -> Callable[[Any], Any]:
     def decorate(view: Any) -> Any:
         view = _answers(blueprint, _REFUSALS)(view)
-        view = _request_body(blueprint, {"oneOf": [AnySignal, {"type": "array", "items": AnySignal}]})(view)
+        one_or_many = {"oneOf": [AnySignal, {"type": "array", "items": AnySignal}]}
+        view = _request_body(blueprint, AnySignal, one_or_many)(view)
         return blueprint.route("/v1/signals", methods=["POST"])(view)
 
     return decorate
@@ -288,8 +319,11 @@ def _answers(blueprint: Blueprint, refusals: Mapping[int, str]) -> Callable[[Any
     return decorate
 
 
-def _request_body(blueprint: Blueprint, schema: Any) -> Callable[[Any], Any]:
-    return blueprint.doc(
-        security=[{"signalKey": []}],
-        requestBody={"required": True, "content": {"application/json": {"schema": schema}}},
-    )
+def _request_body(blueprint: Blueprint, signal: Any, as_json: Any = None) -> Callable[[Any], Any]:
+    event = {"allOf": [signal, _EVENT]}
+    content = {
+        "application/json": {"schema": signal if as_json is None else as_json},
+        STRUCTURED: {"schema": event},
+        BATCHED: {"schema": {"type": "array", "items": event}},
+    }
+    return blueprint.doc(security=[{"signalKey": []}], requestBody={"required": True, "content": content})

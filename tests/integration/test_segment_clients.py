@@ -14,10 +14,9 @@ import rudderstack.analytics.client
 import segment.analytics.client
 from werkzeug.serving import make_server
 
-from contracts.signals import Signal, decode_signal
-from contracts.topology import partition_queue
+from contracts.signals import Signal
 from services.ingestion.wiring import Ingestion
-from tests.support.ingestion import ORIGIN, configuration, configure, settings_for, start_ingestion, wait_until
+from tests.support.ingestion import ORIGIN, configuration, configure, recorded, settings_for, start_ingestion
 
 SERVER_KEY = "sk_1:secret"
 MUG = {"product_id": "mug", "name": "Blue mug", "price": 12.5, "quantity": 1, "currency": "EUR"}
@@ -53,20 +52,7 @@ class Rig:
 
     def recorded(self, count: int) -> list[Signal]:
         """Wait for so many signals in the partitions; takes them."""
-        found: list[Signal] = []
-
-        def enough() -> bool:
-            if not self.ingestion.publisher.ready:
-                return False
-            consumer = self.ingestion.broker.consumer([partition_queue(number) for number in range(4)])
-            while arrived := consumer.receive(1000, 0.05):
-                found.extend(decode_signal(delivery.body) for delivery in arrived)
-                consumer.ack(arrived[-1])
-            consumer.drop()
-            return len(found) >= count
-
-        wait_until(enough, 30)
-        return found
+        return recorded(self.ingestion, count)
 
 
 @pytest.fixture(scope="module")

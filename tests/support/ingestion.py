@@ -11,7 +11,8 @@ from typing import Any
 from werkzeug.test import TestResponse
 
 from contracts.configurations import AudienceState, ConfigurationState, KeyState
-from contracts.topology import CONFIGURATION, STATE_CONFIGURATION
+from contracts.signals import Signal, decode_signal
+from contracts.topology import CONFIGURATION, STATE_CONFIGURATION, partition_queue
 from contracts.wire import encode
 from services.ingestion.admission import hash_secret
 from services.ingestion.wiring import Ingestion, create_ingestion
@@ -116,6 +117,24 @@ def statuses(response: TestResponse) -> list[int]:
     document = response.get_json()
     assert isinstance(document, dict)
     return [result["status"] for result in document["results"]]
+
+
+def recorded(ingestion: Ingestion, count: int, partitions: int = 4) -> list[Signal]:
+    """Wait for so many signals in the partitions; takes them and all that are there beside them."""
+    found: list[Signal] = []
+
+    def enough() -> bool:
+        if not ingestion.publisher.ready:
+            return False
+        consumer = ingestion.broker.consumer([partition_queue(number) for number in range(partitions)])
+        while arrived := consumer.receive(1000, 0.05):
+            found.extend(decode_signal(delivery.body) for delivery in arrived)
+            consumer.ack(arrived[-1])
+        consumer.drop()
+        return len(found) >= count
+
+    wait_until(enough, 30)
+    return found
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
