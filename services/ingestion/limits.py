@@ -34,11 +34,14 @@ class Limits:
         return cls(Buckets(settings.data / "ingestion-limits"), clock, key, address, profile)
 
     def request(self, admitted: Admitted, address: str, signals: int) -> Refusal | None:
-        """429 when a key, or for public keys an address, sends more signals than it may."""
-        now, cost = self._now(), float(max(1, signals))
-        wait = self.buckets.take(f"key\0{admitted.key_id}", self.key, now, cost)
-        if not wait and admitted.touchpoint != "server":
+        """429 when for public keys an address, or a key, sends more signals than it may.
+
+        The address first: one that sends too much must not use up what others may send with the same key.
+        """
+        now, cost, wait = self._now(), float(max(1, signals)), 0.0
+        if admitted.touchpoint != "server":
             wait = self.buckets.take(f"address\0{address}", self.address, now, cost)
+        wait = wait or self.buckets.take(f"key\0{admitted.key_id}", self.key, now, cost)
         return _refusal(wait, "this key or address sends more than it may") if wait else None
 
     def stranger(self, address: str) -> Refusal | None:

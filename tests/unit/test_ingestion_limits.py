@@ -12,8 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.signals import Reference
+from services.ingestion.admission import Admitted, Listener
 from services.ingestion.buckets import Buckets, Rate
+from services.ingestion.limits import Limits
+from shared.clock import ManualClock
 
+NOBODY = Reference(id="c", name="Shop")
+WEB = Admitted(Listener("c", ("*",), frozenset(("email",)), NOBODY, NOBODY), "pk_1", "web")
 RATE = Rate(per_second=10, burst=20)
 
 
@@ -95,6 +101,17 @@ def test_more_names_than_places_forget_those_not_used_for_longest(tmp_path: Path
     assert [few.take(f"n{number}", slow, 20.0, 20) > 0 for number in range(19, 15, -1)] == [True] * 4
     assert few.take("n3", slow, 20.0, 20) == 0.0
     few.close()
+
+
+def test_an_address_that_sends_too_much_uses_up_nothing_of_the_key(buckets: Buckets) -> None:
+    slow = Rate(0.001, 20)
+    limits = Limits(buckets, ManualClock(1_000_000_000), key=slow, address=Rate(0.001, 10), profile=slow)
+
+    flood = [limits.request(WEB, "192.0.2.1", 1) is None for _ in range(50)]
+    others = [limits.request(WEB, f"192.0.2.{host}", 1) is None for host in range(2, 14)]
+
+    assert flood.count(True) == 10
+    assert others == [True] * 10 + [False] * 2
 
 
 def test_threads_together_are_let_through_once(buckets: Buckets) -> None:
