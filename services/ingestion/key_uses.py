@@ -37,13 +37,13 @@ class KeyUses:
         if not self._latest or not self._publisher.ready:
             return 0
         now = stopwatch()
-        self._told = {key: since for key, since in self._told.items() if now - since < self._every}
-        with self._lock:
+        with self._lock:  # the publisher's thread takes a key out again when telling of it has failed
+            self._told = {key: since for key, since in self._told.items() if now - since < self._every}
             due = {key: at for key, at in self._latest.items() if everything or key not in self._told}
             for key in due:
                 del self._latest[key]
+                self._told[key] = now
         for key, at in due.items():
-            self._told[key] = now
             self._tell(key, at)
         return len(due)
 
@@ -58,7 +58,8 @@ class KeyUses:
 
         def keep_when_it_failed(future: Future[None]) -> None:
             if future.cancelled() or future.exception() is not None:
-                self._told.pop(key, None)
+                with self._lock:
+                    self._told.pop(key, None)
                 self.note(key, at)
 
         self._publisher.publish(message).add_done_callback(keep_when_it_failed)
