@@ -49,6 +49,13 @@ def test_a_product_added_is_an_item_put_into_the_cart() -> None:
     }
 
 
+@pytest.mark.parametrize("price", ["NaN", "inf", "-Infinity", "1e400", "1_000", "١٢", "", "9" * 19])
+def test_what_is_no_number_of_json_is_left_to_the_checks_of_signals(price: str) -> None:
+    found = mapped(track(properties={**MUG, "price": price}))
+
+    assert found["data"]["items"][0].get("price", "") == price
+
+
 def test_an_order_completed_is_a_purchase_with_its_products() -> None:
     properties = {"order_id": "o-1", "currency": "EUR", "products": [{"sku": "a", "price": 5}, "no product"]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 from contracts.signals import CATALOGUE, SignalKind
 
 Ignored = Literal["unknown_event", "no_signal", "no_profile", "no_product"]
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
+"""What is read as a number: no `NaN` and no infinity, which JSON does not have, and which no check expects."""
 CALLS = ("track", "page", "screen", "identify", "group", "alias")
 
 
@@ -187,12 +190,9 @@ def _clock(message: Mapping[str, Any], sent_at: Any) -> dict[str, Any]:
 
 def _number(value: Any) -> Any:
     """A number that was sent as text; anything else is left to the signal's own checks."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not _NUMBER.fullmatch(value.strip()):
         return value
-    try:
-        number = float(value)
-    except ValueError:
-        return value
+    number = float(value)
     return int(number) if number.is_integer() else number
 
 
