@@ -13,12 +13,16 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from flask import Flask
 
+from services.config.access.oidc import IdentityProvider as OidcClient
+from services.config.access.oidc import ProviderAway
 from shared.clock import ManualClock
-from shared.settings import InvalidSetting, Settings
+from shared.settings import InvalidSetting, OidcSettings, Settings
 from tests.support.browsing import Browser, make_administrator
 from tests.support.configuring import Client, running_config
 from tests.support.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, new_key, running_provider
+from tests.support.serving import served
 
 NOON = 1_790_000_000_000_000
 SECOND = 1_000_000
@@ -236,6 +240,39 @@ def test_a_provider_that_is_away_or_another_is_told_and_passwords_go_on(place: P
     assert Browser(place.config.service).sign_in("ada@example.com").status_code == 303
     place.provider.issuer = right
     assert Browser(place.config.service).get("/sign-in/provider").status_code == 303
+
+
+def test_a_provider_that_fails_is_left_alone_for_some_seconds() -> None:
+    clock, failing = ManualClock(NOON), Flask("failing")
+    asked: list[int] = []
+
+    @failing.get("/.well-known/openid-configuration")
+    def describe() -> tuple[str, int]:
+        asked.append(clock.now())
+        return "", 500
+
+    def begin() -> None:
+        with pytest.raises(ProviderAway):
+            client.begin("https://moments.example.com/sign-in/provider/back")
+
+    with served(failing) as port:
+        client = OidcClient(
+            OidcSettings(
+                issuer=f"http://127.0.0.1:{port}",
+                client_id=CLIENT_ID,
+                client_secret="",
+                role_claim="",
+                default_role=None,
+                button="",
+            ),
+            clock,
+        )
+        for _ in range(3):
+            begin()
+        clock.advance(6 * SECOND)
+        begin()
+
+    assert asked == [NOON, NOON + 6 * SECOND]
 
 
 def test_without_a_provider_there_is_no_button_no_way_and_no_authlib(tmp_path: Path) -> None:

@@ -22,9 +22,12 @@ _SCOPE = "openid email profile"
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures that the provider alone can make: none that is made with the client's secret, and not `none`."""
 _PATIENCE = 5.0
+_TRY_AGAIN = "Try again in a moment, or sign in by a password."
 _SECOND = 1_000_000
 _REMEMBERED = 3600 * _SECOND
 _LEEWAY = 60
+_AWAY_FOR = 5 * _SECOND
+"""Who comes while it does not answer is told so at once: each that waited would hold a thread of the app."""
 _log = structlog.get_logger("access.oidc")
 
 
@@ -64,6 +67,7 @@ class IdentityProvider:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[str, tuple[int, Any]] = {}
+        self._away_until = 0
 
     def begin(self, redirect_uri: str) -> tuple[str, Beginning]:
         """Where to send the browser, and what to keep until it comes back."""
@@ -170,12 +174,15 @@ class IdentityProvider:
             at, found = self._known.get(url, (0, None))
             if found is not None and not anew and self._clock.now() - at < _REMEMBERED:
                 return found
+            if self._clock.now() < self._away_until:
+                raise ProviderAway(_TRY_AGAIN, retry_after=5)
             try:
                 with self._session("") as session:
                     answer = session.request("GET", url, withhold_token=True, timeout=_PATIENCE)
                 answer.raise_for_status()
                 found = answer.json()
             except (OSError, ValueError) as error:
+                self._away_until = self._clock.now() + _AWAY_FOR
                 raise _away(error) from error
             self._known[url] = (self._clock.now(), found)
             return found
@@ -195,4 +202,4 @@ class IdentityProvider:
 
 def _away(error: Exception) -> ProviderAway:
     _log.warning("oidc.away", error=type(error).__name__, detail=str(error)[:200])
-    return ProviderAway("Try again in a moment, or sign in by a password.", retry_after=5)
+    return ProviderAway(_TRY_AGAIN, retry_after=5)
