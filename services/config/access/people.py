@@ -163,7 +163,8 @@ class People:
         if former is not None:
             self._store.access.remove_session(former.id, former.session_id)
         entered = replace(user, signed_in_at=self._clock.now(), version=user.version + 1)
-        self._store.access.change_user(entered, user.version)
+        if not self._store.access.change_user(entered, user.version):
+            raise VersionConflict()
         token, session = self._sessions.open(entered, browser)
         acts(viewer_of(entered, session.id))
         self._audit.event("user", "sign in", entered.id, self._clock.now())
