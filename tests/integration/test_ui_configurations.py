@@ -141,6 +141,26 @@ def test_the_secret_is_shown_once_after_creation_and_after_regeneration_never_in
     assert 'id="secret"' not in browser.get(here).text
 
 
+def test_a_key_that_was_replaced_meanwhile_is_not_replaced_again(installation: Installation, browser: Browser) -> None:
+    here = make(browser)
+    seen = re.search(r'name="key" value="(pk_\w+)"', browser.get(f"{here}/keys/web/regeneration").text)
+    assert seen
+    first = browser.post(f"{here}/keys/web/regeneration", {"key": seen[1], "overlap": "none"})
+    made = web_key(installation, here)
+
+    second = browser.post(f"{here}/keys/web/regeneration", {"key": seen[1], "overlap": "none"})
+
+    assert first.headers["Location"].endswith("done=key_made")
+    assert second.headers["Location"].endswith("done=key_replaced")
+    assert web_key(installation, here) == made != seen[1]
+
+
+def web_key(installation: Installation, path: str) -> str:
+    """The present web key of the configuration with this page."""
+    known = installation.config.service.program.configurations.get(path.rpartition("/")[2])
+    return next(key.id for key in known.keys if key.type == "web" and key.expires_at is None)
+
+
 def test_who_came_from_a_new_moment_goes_back_there_with_the_new_one(browser: Browser) -> None:
     page = browser.get("/configurations/new?next=/moments/new%3Ftype%3Dcart_abandon").text
     action = re.search(r'action="(/configurations/new[^"]+)"', page)

@@ -61,9 +61,17 @@ def ask_regeneration(configuration_id: UUID, type: str) -> tuple[str, int]:
 @blueprint.post(f"{_KEY}/regeneration")
 @needs("editor")
 def regenerate(configuration_id: UUID, type: str) -> Response:
-    """Make a key anew; a server key's secret is shown on the next page, this once."""
+    """Make a key anew; a server key's secret is shown on the next page, this once.
+
+    `key`: the one that the person saw. Where somebody else, or a first click, has replaced it already, nothing is done:
+    the new one may be in use by now.
+    """
     overlap = OVERLAPS.get(request.form.get("overlap", ""), 0)
-    made = program().configurations.regenerate_key(str(configuration_id), type, overlap_seconds=overlap)
+    key = request.form.get("key", type)
+    try:
+        made = program().configurations.regenerate_key(str(configuration_id), key, overlap_seconds=overlap)
+    except NotFound:
+        return _back(configuration_id, "key_replaced")
     keep_secret(made)
     return _back(configuration_id, "key_made")
 
