@@ -53,8 +53,9 @@ class Moments:
 
     def called(self, moment_ids: Sequence[str]) -> tuple[Moment, ...]:
         """The moments of these ids, those that are still there."""
+        ids = [each for each in moment_ids if "\0" not in each]  # PostgreSQL does not take it
         with self._store.reading():
-            return tuple(self._store.moments_called(moment_ids))
+            return tuple(self._store.moments_called(ids))
 
     def running_by_type(self) -> dict[str, int]:
         """Type → how many of its moments run, for every type of which there is a moment."""
@@ -198,7 +199,7 @@ class Moments:
             return self._store.moment(moment_id)
 
     def _known(self, moment_id: str, expected: Expected | None = None) -> Moment:
-        found = self._store.moment(moment_id, lock=expected is not None)
+        found = None if "\0" in moment_id else self._store.moment(moment_id, lock=expected is not None)
         if found is None:
             raise NotFound(f"There is no moment {moment_id}.")
         if expected is not None:

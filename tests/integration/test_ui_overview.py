@@ -276,6 +276,20 @@ def test_hostile_names_are_shown_and_do_nothing(config: Client, clock: ManualClo
     assert not re.search(r"<script>|<b>|<i>", found.text)
 
 
+def test_what_no_database_holds_breaks_no_page(config: Client) -> None:
+    editor = editor_of(config)
+
+    for path in (
+        "/moments?done=moment_running&of=%00",
+        "/moments/bulk?to=stopped&id=%00",
+        "/configurations?search=%00",
+        f"/configurations?page={'9' * 5000}",
+    ):
+        assert editor.get(path).status_code in (200, 302), path
+    assert editor.post("/moments/bulk", {"to": "stopped", "item": "\0@1"}).status_code == 200
+    assert Browser(config.service).sign_in("ada\0@example.com").status_code == 401
+
+
 def test_who_may_only_look_sees_nothing_to_press(quick: Client, clock: ManualClock) -> None:
     (moment,) = fill(quick, clock, {"name": "Cart"})
     editor = editor_of(quick)

@@ -45,6 +45,8 @@ class AccessStore:
 
     def user_by_email(self, email: str) -> User | None:
         """The user of an e-mail address, without regard to case."""
+        if "\0" in email:  # PostgreSQL does not take it
+            return None
         return _one(self._users.find(self._users.table.email_key == email_key(email)))
 
     def user_by_subject(self, subject: str) -> User | None:

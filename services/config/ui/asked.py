@@ -16,6 +16,7 @@ FILTERS = ("search", "status", "type", "configuration")
 NUMBERS = ("raised", "waiting")
 _LONGEST_SEARCH = 200
 _MOST_PAGES = 1_000_000
+_MOST_DIGITS = 8
 _LATEST = "-updated"
 _COLUMNS = {
     "name": "name",
@@ -86,15 +87,26 @@ class Asked:
 def asked_of(arguments: Mapping[str, str]) -> Asked:
     """What the arguments of an address ask for; what makes no sense is as if it were not there."""
     status, sort = arguments.get("status", ""), arguments.get("sort", _LATEST)
-    page = arguments.get("page", "1")
     return Asked(
-        search=" ".join(arguments.get("search", "").replace("\0", " ").split())[:_LONGEST_SEARCH],
+        search=searched(arguments),
         status=status if status in STATUSES else "",
         type=_name(arguments.get("type", "")),
         configuration=_name(arguments.get("configuration", "")),
         sort=sort if sort in _SORTS else _LATEST,
-        page=min(max(int(page), 1), _MOST_PAGES) if page.isascii() and page.isdigit() and len(page) < 9 else 1,
+        page=page_number(arguments),
     )
+
+
+def page_number(arguments: Mapping[str, str]) -> int:
+    """The page of a list that an address asks for; the first one where it makes no sense."""
+    given = arguments.get("page", "")
+    is_number = given.isascii() and given.isdigit() and len(given) <= _MOST_DIGITS
+    return min(max(int(given), 1), _MOST_PAGES) if is_number else 1
+
+
+def searched(arguments: Mapping[str, str]) -> str:
+    """What an address searches a list for, its words apart by one space."""
+    return " ".join(arguments.get("search", "").replace("\0", " ").split())[:_LONGEST_SEARCH]
 
 
 def _name(text: str) -> str:

@@ -13,6 +13,7 @@ from services.config.program import program
 from services.config.resources import AuditEntry, Listing
 from services.config.schemas import AUDITED
 from services.config.ui.actors import actor_name
+from services.config.ui.asked import page_number
 from services.config.ui.differences import Difference, differences, is_instant
 from services.config.ui.frame import page
 from services.config.ui.pages.settings import tabs_of
@@ -24,7 +25,6 @@ PATH = "/settings/audit"
 _PAGE_SIZE = 25
 _SHOWN_AT_ONCE = 4
 _OF_THEMSELVES = ("sign in", "change password", "accept invitation", "set password")
-_MOST_PAGES = 1_000_000
 _OPEN_TO_ALL = ("moment", "configuration", "webhook")
 """What everybody may read of; users and tokens are for administrators."""
 
@@ -106,6 +106,4 @@ def _asked() -> Asked:
     """What the arguments of the address ask for; what makes no sense is as if it were not there."""
     given = {name: request.args.get(name, "") for name in ("actor", "kind", "resource")}
     usable = {name: text for name, text in given.items() if len(text) <= 300 and text.isprintable()}
-    number = request.args.get("page", "1")
-    page_number = int(number) if number.isascii() and number.isdigit() and len(number) < 9 else 1
-    return Asked(**usable, page=min(max(page_number, 1), _MOST_PAGES))
+    return Asked(**usable, page=page_number(request.args))

@@ -15,18 +15,19 @@ from services.config.access.guard import local_path
 from services.config.errors import SitesInUse
 from services.config.program import program
 from services.config.resources import AudienceConfiguration, Listing
-from services.config.triggering import TriggerAway
+from services.config.triggering import TriggerAway, TriggerRefused
+from services.config.ui.asked import page_number, searched
 from services.config.ui.configuration_form import Typed, checked, merged, read
 from services.config.ui.frame import done_at, page
 from services.config.ui.snippets import current_key, offered, site_of, snippets
 from shared.conditions import Expected, VersionConflict
+from shared.http import NotFound
 from shared.pages import wants_fragment
 
 blueprint = Blueprint("configuration_pages", __name__, template_folder="../templates")
 
 KINDS = "/api/v1/signals/kinds"
 _PAGE_SIZE = 25
-_MOST_PAGES = 1_000_000
 _NAMED = 5
 
 
@@ -141,9 +142,7 @@ def panel_page(
 
 def list_context() -> dict[str, Any]:
     """What the list shows; the numbers of trigger are missing while it is away."""
-    asked = request.args.get("page", "")
-    number = int(asked) if asked.isascii() and asked.isdigit() and 0 < int(asked) < _MOST_PAGES else 1
-    listing = Listing(page=number, page_size=_PAGE_SIZE, search=request.args.get("search", "")[:200])
+    listing = Listing(page=page_number(request.args), page_size=_PAGE_SIZE, search=searched(request.args))
     found = program().configurations.page(listing)
     heard, away = _last_signals()
     return {"listing": listing, "found": found, "heard": heard, "away": away, "used_by": _used_by(found.items)}
@@ -159,10 +158,10 @@ def _used_by(configurations: tuple[AudienceConfiguration, ...]) -> dict[str, tup
 
 
 def _last_signals() -> tuple[dict[str, str], bool]:
-    """Configuration → when its last signal came; and whether that is missing because trigger is away."""
+    """Configuration → when its last signal came; and whether that is missing because trigger does not tell."""
     try:
         items = program().trigger.get(KINDS)["items"]
-    except TriggerAway:
+    except (TriggerAway, NotFound, TriggerRefused):
         return {}, True
     last: dict[str, str] = {}
     for item in items:
