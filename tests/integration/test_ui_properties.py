@@ -332,6 +332,20 @@ def test_an_archived_moment_is_read_only_until_it_is_reopened(
     )
 
 
+def test_what_is_wrong_while_it_is_reopened_is_told_beside_what_was_typed(
+    config: Client, eve: Browser, moment: dict[str, Any]
+) -> None:
+    open_form = panel_of(eve, moment)
+    config.set_status(moment["id"], "running", "archived")
+    late = send(eve, open_form, name="Typed", settings__maximumWait__number="91")
+
+    answer = send(eve, form_in(late.text, "properties"), status="draft")
+
+    assert answer.status_code == 422
+    assert "Maximum wait: At most 90 days." in words_of(answer)
+    assert form_in(answer.text, "properties").value("name") == "Typed"
+
+
 def test_two_editors_at_once_lose_nothing(config: Client, ada: Browser, eve: Browser, moment: dict[str, Any]) -> None:
     hers, mine = panel_of(ada, moment), panel_of(eve, moment)
     send(ada, hers, name="Hers", settings__duration__number="5", settings__coolDown__number="14")

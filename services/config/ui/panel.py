@@ -114,7 +114,7 @@ def _url(endpoint: str, **values: Any) -> str:
 
 def trial_context(trial: Trial | None) -> dict[str, Any]:
     """What the templates of a back-test need."""
-    return {"trial": trial, "reason": reason_words, "bar": bar}
+    return {"trial": trial, "bar": bar}
 
 
 def _is_changed(filled: Filled, faults: Faults, moment: Moment, template: Template | None) -> bool:
@@ -272,9 +272,3 @@ def spoken_effect(effect: Effect) -> list[str]:
         until = instant(effect.spread_until, now(), zone()).striptags()
         found.append(t("properties.effect.spread", until=until))
     return found
-
-
-def reason_words(kind: str, reason: str) -> str:
-    """Why a wait was `ended` or `suppressed`; by the catalogue, else as it is named."""
-    key = f"reasons.{kind}.{reason}"
-    return t(key) if known(key) else reason

@@ -13,6 +13,14 @@ from services.config.ui.texts import t
 from shared.conditions import VersionConflict
 from shared.problems import Fault, ServiceError
 
+BECAME: dict[Status, str] = {
+    "draft": "moment_draft",
+    "running": "moment_running",
+    "stopped": "moment_stopped",
+    "archived": "moment_archived",
+}
+"""Status → what is told once it is reached."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:

@@ -17,19 +17,12 @@ from services.config.triggering import TriggerAway
 from services.config.ui.asked import PATH, asked_of
 from services.config.ui.frame import page
 from services.config.ui.pages.overview import list_context
-from services.config.ui.refusals import Refusal, known_status, not_from, refusal_of
+from services.config.ui.refusals import BECAME, Refusal, known_status, not_from, refusal_of
 from services.config.ui.texts import t
 from shared.conditions import ANY_VERSION, Expected, VersionConflict
 from shared.http import STATUSES, status_of
 
 blueprint = Blueprint("moment_action_pages", __name__, template_folder="../templates")
-
-_DONE: dict[Status, str] = {
-    "draft": "moment_draft",
-    "running": "moment_running",
-    "stopped": "moment_stopped",
-    "archived": "moment_archived",
-}
 
 
 _CONFIRMED: tuple[Status, ...] = ("stopped", "archived")
@@ -67,8 +60,8 @@ def set_status(moment_id: UUID) -> tuple[str, int] | Response:
         refusal = refusal_of(error, program().moments.get(former.id), wanted)
         return refused(refusal, status_of(type(error), STATUSES))
     if "panel" in request.args:
-        return redirect(asked_of(request.args).url(f"{PATH}/{former.id}", done=_DONE[wanted]), 303)
-    return redirect(asked_of(request.args).url(done=_DONE[wanted], of=former.id), 303)
+        return redirect(asked_of(request.args).url(f"{PATH}/{former.id}", done=BECAME[wanted]), 303)
+    return redirect(asked_of(request.args).url(done=BECAME[wanted], of=former.id), 303)
 
 
 @blueprint.post("/moments/<uuid:moment_id>/duplicate")

@@ -18,23 +18,18 @@ from services.config.ui.effects import effect_of
 from services.config.ui.frame import page
 from services.config.ui.meanwhile import with_theirs
 from services.config.ui.moment_form import Faults, with_faults, with_setting
+from services.config.ui.pages.forms import http_status
 from services.config.ui.pages.overview import list_context
 from services.config.ui.panel import panel_context, spoken_effect, trial_context
+from services.config.ui.refusals import BECAME
 from services.config.ui.trials import Trial, ask_trial, cancel_trial, read_trial
 from shared.conditions import Expected, VersionConflict
+from shared.http import Unprocessable
 from shared.pages import wants_fragment
 
 blueprint = Blueprint("property_pages", __name__, template_folder="../templates")
 
-_BECAME: dict[Status, str] = {
-    "draft": "moment_draft",
-    "running": "moment_running",
-    "stopped": "moment_stopped",
-    "archived": "moment_archived",
-}
-"""Status → what is told once it is reached."""
-
-_REFUSALS = (ArchivedFixed, CannotRun, LinkFixed, StatusRefused)
+_REFUSALS = (ArchivedFixed, CannotRun, LinkFixed, StatusRefused, Unprocessable)
 
 
 @blueprint.get("/moments/<uuid:moment_id>")
@@ -60,7 +55,8 @@ def save(moment_id: UUID) -> AnyResponse | tuple[str, int]:
     except VersionConflict:
         return _conflict(_edit(moment_id))
     except _REFUSALS as error:
-        return _refused(edit, with_faults(wanted.faults, edit.template, error.faults), f"{error.detail}", 409)
+        found = with_faults(wanted.faults, edit.template, error.faults)
+        return _refused(edit, found, error.detail, http_status(error))
     return _back(moment_id, done)
 
 
@@ -72,7 +68,7 @@ def _write(edit: Edit, changes: dict[str, Any], status: Status | None) -> str:
         moment = moments.set_status(moment.id, status, expected)
         expected, status = Expected(frozenset((str(moment.version),))), None
         if not changes:
-            return _BECAME["draft"]
+            return BECAME["draft"]
     elif status is not None:
         edit.foreseen(changes, status)
     if changes:
@@ -80,7 +76,7 @@ def _write(edit: Edit, changes: dict[str, Any], status: Status | None) -> str:
         expected = Expected(frozenset((str(moment.version),)))
     if status is not None:
         moments.set_status(moment.id, status, expected)
-        return _BECAME[status]
+        return BECAME[status]
     return "moment_saved" if moment.version != edit.version else "moment_unchanged"
 
 
