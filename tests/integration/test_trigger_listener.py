@@ -15,12 +15,13 @@ from services.trigger.api import streams as module
 from services.trigger.api.analytics import Analytics
 from services.trigger.api.listener import Listener
 from services.trigger.api.periods import Period
-from services.trigger.api.streams import Streams, TooManyStreams
+from services.trigger.api.streams import Streams
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import add_counts, make_partitions, save_moment
 from services.trigger.store.rollups import Outcome, feed_outcomes
 from services.trigger.store.rows import Rows
 from shared.clock import ManualClock
+from shared.listeners import TooManyStreams
 from shared.store import close_database, connected, migrate, open_database
 
 NOON = from_rfc3339("2026-11-26T12:00:00Z")
