@@ -11,7 +11,9 @@ from publicsuffixlist import PublicSuffixList
 KeyType = Literal["web", "app", "server"]
 KEY_PREFIXES: dict[KeyType, str] = {"web": "pk", "app": "ak", "server": "sk"}
 
+LARGEST_PORT = 65_535
 _LONGEST_HOST = 253
+
 _suffixes: list[PublicSuffixList] = []
 
 
@@ -59,15 +61,15 @@ def normalise_host(text: str) -> str:
     if "://" in host or "/" in host or "@" in host or host.startswith("["):
         raise InvalidDomain(f"{text!r} is not a host name")
     head, colon, port = host.partition(":")
-    if colon and not (port.isascii() and port.isdigit() and len(port) <= 5):
+    if colon and not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= LARGEST_PORT):
         raise InvalidDomain(f"{text!r} has no valid port")
-    head = head.removesuffix(".")
     if not head:
         raise InvalidDomain("a host name is missing")
-    if len(head) > _LONGEST_HOST:  # before IDNA, which takes long for it
+    if len(head) > _LONGEST_HOST + 1:  # with a full stop at its end; before IDNA, which takes long for it
         raise InvalidDomain(f"a host name has at most {_LONGEST_HOST} characters")
     try:
-        return idna.encode(head, uts46=True, transitional=False).decode("ascii").lower()
+        # the dot goes after the mapping, which knows other full stops, and refuses two at the end
+        return idna.encode(head, uts46=True, transitional=False).decode("ascii").lower().removesuffix(".")
     except (idna.IDNAError, UnicodeError) as error:
         raise InvalidDomain(f"{text!r} is not a valid host name: {error}") from error
 

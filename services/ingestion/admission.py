@@ -12,7 +12,7 @@ from contracts.configurations import ConfigurationState, InvalidDomain, KeyState
 from contracts.signals import Reference, SignalKind, Touchpoint
 from services.ingestion.refusals import Refusal
 
-_ORIGIN = re.compile(r"https?://([^/?#\\@\s]+)", re.IGNORECASE)
+_ORIGIN = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://([^/?#\\@\s]+)")  # IGNORECASE would take the long s, too
 _DEFAULT_ID_TYPES = ("email",)
 
 
