@@ -428,7 +428,7 @@ def _database_url(environ: Mapping[str, str], service: str, data: Path) -> str:
 
 def kept_secret(path: Path, make: Callable[[], str]) -> str:
     """The secret in a file, which is made once (mode 600), also when two processes ask at the same time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

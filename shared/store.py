@@ -149,7 +149,7 @@ def _take_turns(database: peewee.Database) -> None:
 
 
 def _sqlite(path: Path, synchronous: str, *, busy: bool) -> peewee.Database:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _use_write_ahead_log(path)
     database: peewee.Database = _SqlitePool(
         str(path),

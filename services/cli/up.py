@@ -35,7 +35,7 @@ _AGREEMENTS = 4
 def sole_user_of(folder: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
     """Hold the data folder's lock; gives a function that writes down who holds it. Raises Conflict when it is held."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / LOCK).open("a+", encoding="utf-8")
     except OSError as error:
         raise Failed(f"The data folder {folder} cannot be used: {error.strerror or error}.") from error

@@ -94,6 +94,7 @@ def test_missing_secrets_are_made_once_and_readable_by_the_owner_only(tmp_path: 
         "admin-token": 0o600,
         "pepper": 0o600,
     }
+    assert folder.stat().st_mode & 0o777 == 0o700  # the databases lie beside them
 
 
 def test_two_that_make_a_secret_at_once_agree(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class BrokerFile:
 
     def connect(self, *, synchronous: str = "full") -> sqlite3.Connection:
         """A connection with its schema in place; for one thread at a time."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         connection = sqlite3.connect(self.path, timeout=LOCK_WAIT, isolation_level=None, check_same_thread=False)
         try:
             connection.execute(f"pragma synchronous = {synchronous}")
