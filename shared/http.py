@@ -37,7 +37,7 @@ from shared.problems import (
     title_of,
 )
 from shared.settings import Settings
-from shared.store import STORE_FAULTS
+from shared.store import STORE_FAULTS, UNKEEPABLE
 
 Check = Callable[[], None]
 """A condition of readiness: returns when it holds, raises when not (`NotReady` with the reason)."""
@@ -306,12 +306,18 @@ def _handle_errors(app: Flask, statuses: Mapping[type[Exception], int]) -> None:
         _log.error("http.dependency_failed", method=request.method, route=_route(), exc_info=error)
         return shown(problem_of(Unavailable("A database or the broker does not answer.", retry_after=1), 503))
 
+    def unkeepable(error: Exception) -> Response:
+        _log.warning("http.unkeepable", method=request.method, route=_route(), error=type(error).__name__)
+        return shown(problem_of(Unprocessable("A text holds a character that cannot be kept."), 422))
+
     def broken_transfer(_: ParseException) -> Response:
         return shown(problem(400, "The chunks of the body are malformed."))
 
     app.register_error_handler(ServiceError, service_error)
     for kind in (*STORE_FAULTS, BrokerError):
         app.register_error_handler(kind, passing_fault)
+    for kind in UNKEEPABLE:
+        app.register_error_handler(kind, unkeepable)
     app.register_error_handler(ParseException, broken_transfer)
 
 

@@ -34,6 +34,9 @@ STORE_FAULTS: tuple[type[Exception], ...] = (
 The drivers' own exceptions, too: a cursor of a bare connection raises them, peewee translates only its own calls.
 """
 
+UNKEEPABLE: tuple[type[Exception], ...] = (peewee.DataError, sqlite3.DataError, psycopg.DataError)
+"""What the database raises at a value that it has no room for, such as a NUL in a text of PostgreSQL."""
+
 _MOST_CONNECTIONS = 20
 _WAIT_FOR_CONNECTION = 5
 _WAIT_FOR_LOCK = 15

@@ -311,3 +311,21 @@ def test_the_settings_open_where_a_person_has_something_to_set(quick: Client) ->
 
     assert ada.get("/settings").headers["Location"] == USERS
     assert eve.get("/settings").headers["Location"] == ACCOUNT
+
+
+def test_a_nul_wherever_it_stands_is_no_error_of_the_service(config: Client) -> None:
+    ada = make_administrator(config.service)
+    moment = config.make_moment(config.make_configuration()["id"])["id"]
+
+    asked = ("/moments?search=%00&configuration=%00", "/moments?done=moment_running&of=%00", "/configurations?search=a%00")
+    asked += (f"/moments/bulk?to=archived&id=%00&id={moment}", f"{AUDIT}?resource=%00", "/signals?configurationId=%00")
+    sent = (
+        ("/moments/bulk", {"to": "archived", "item": "\0@1"}),
+        (f"/moments/{moment}", {"version": "1", "audience_configuration_id": "\0", "name": "\0"}),
+        ("/moments/new/cart_abandon", {"configuration": "\0", "name": "\0", "token": "\0"}),
+        (f"{USERS}/new", {"name": "\0", "email": "a\0@example.com", "role": "viewer"}),
+        ("/sign-in", {"email": "a\0@example.com", "password": "\0"}),
+    )
+
+    assert [path for path in asked if ada.get(path).status_code >= 500] == []
+    assert [path for path, values in sent if ada.post(path, values).status_code >= 500] == []
