@@ -317,7 +317,11 @@ def test_a_nul_wherever_it_stands_is_no_error_of_the_service(config: Client) -> 
     ada = make_administrator(config.service)
     moment = config.make_moment(config.make_configuration()["id"])["id"]
 
-    asked = ("/moments?search=%00&configuration=%00", "/moments?done=moment_running&of=%00", "/configurations?search=a%00")
+    asked = (
+        "/moments?search=%00&configuration=%00",
+        "/moments?done=moment_running&of=%00",
+        "/configurations?search=a%00",
+    )
     asked += (f"/moments/bulk?to=archived&id=%00&id={moment}", f"{AUDIT}?resource=%00", "/signals?configurationId=%00")
     sent = (
         ("/moments/bulk", {"to": "archived", "item": "\0@1"}),
