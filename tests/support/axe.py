@@ -1,4 +1,7 @@
-"""axe-core, which finds faults of accessibility: fetched by npm once, pinned by its hash, never part of the product."""
+"""axe-core, which finds faults of accessibility: fetched once, pinned by its hash, never part of the product.
+
+It is taken from the npm registry itself; where that cannot be reached as it is, npm knows the way of this machine.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import urllib.request
 from pathlib import Path
 
 VERSION = "4.14.1"
 _SHA512 = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+_PACKAGE = f"https://registry.npmjs.org/axe-core/-/axe-core-{VERSION}.tgz"
 _PATIENCE = 120.0
+_PATIENCE_OF_REGISTRY = 20.0
 _TRIES = 3
 
 
@@ -28,10 +34,12 @@ def kept_in() -> Path:
 
 
 def available() -> str | None:
-    """None when the script is here or can be fetched, else what is missing."""
-    if kept_in().exists() or shutil.which("npm") is not None:
-        return None
-    return "npm, which fetches axe-core for the tests of accessibility, is not installed (Debian package npm)"
+    """None when the script is here or can be fetched now, else what is missing."""
+    try:
+        script()
+    except NotFetched as error:
+        return f"axe-core, for the tests of accessibility, cannot be fetched ({error}); npm may know how"
+    return None
 
 
 def script() -> str:
@@ -57,8 +65,17 @@ def script_of(package: bytes) -> bytes:
 
 
 def _fetch() -> bytes:
-    if shutil.which("npm") is None:
-        raise NotFetched(str(available()))
+    try:
+        with urllib.request.urlopen(_PACKAGE, timeout=_PATIENCE_OF_REGISTRY) as answer:
+            found: bytes = answer.read()
+            return found
+    except OSError as error:
+        if shutil.which("npm") is None:
+            raise NotFetched(f"{_PACKAGE}: {error}") from error
+        return _fetch_by_npm()
+
+
+def _fetch_by_npm() -> bytes:
     with tempfile.TemporaryDirectory(prefix="moments-axe-") as folder:
         command = ["npm", "pack", f"axe-core@{VERSION}", "--pack-destination", folder, "--ignore-scripts"]
         said = ""

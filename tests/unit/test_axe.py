@@ -11,9 +11,10 @@ from tests.support import axe
 
 @pytest.fixture
 def not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A virtual environment without axe-core, and an npm that the test writes."""
+    """A virtual environment without axe-core, a registry that cannot be reached, and an npm that the test writes."""
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(axe, "_PACKAGE", f"file://{tmp_path}/nothing-there.tgz")
     return tmp_path
 
 
@@ -39,8 +40,16 @@ def test_a_registry_that_cannot_be_reached_is_told(not_kept: Path) -> None:
 
 
 def test_without_npm_what_is_missing_is_told(not_kept: Path) -> None:
-    assert "Debian package npm" in str(axe.available())
-    with pytest.raises(axe.NotFetched, match="Debian package npm"):
+    assert "nothing-there.tgz" in str(axe.available())
+    assert "npm may know how" in str(axe.available())
+
+
+def test_the_registry_itself_is_asked_first(not_kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_npm(not_kept, "exit 1")
+    (not_kept / "other.tgz").write_bytes(b"other")
+    monkeypatch.setattr(axe, "_PACKAGE", f"file://{not_kept}/other.tgz")
+
+    with pytest.raises(axe.NotFetched, match="it is not used"):
         axe.script()
 
 
