@@ -63,15 +63,6 @@ def open_config_database(settings: Settings) -> peewee.Database:
     return open_database(settings.config_database_url, schema=SCHEMA)
 
 
-def migrate_store(settings: Settings) -> list[str]:
-    """Bring config's database to this version; returns the names of the steps that were run."""
-    database = open_config_database(settings)
-    try:
-        return [step.name for step in migrate(database, MIGRATIONS)]
-    finally:
-        close_database(database)
-
-
 class ConfigStore:
     """The tables of config. Every call needs `reading()` or `transaction()` around it."""
 
