@@ -385,6 +385,13 @@ def test_profiles_are_listed_with_what_came_since_they_were_told(shop: Shop, get
     assert item["lastSignal"]["id"] != told["lastSignal"]["id"]
 
 
+def test_the_id_of_an_audience_may_hold_whatever_its_platform_puts_there(shop: Shop, get: Callable[..., Any]) -> None:
+    keep(shop, configuration(1, "lists/vip <b>?#"))
+    shop.apply(signal())
+
+    assert len(get("/lists/vip%20%3Cb%3E%3F%23/profiles")["items"]) == 1
+
+
 def test_pages_hold_every_profile_once_in_either_order(shop: Shop, get: Callable[..., Any]) -> None:
     keep(shop, configuration(1, "a"), configuration(2, "a"), configuration(3, "b"))
     names = ["Zoë@example.com", "ada@example.com", "émile@example.com", "zoe@example.com", "bob@example.com"]

@@ -11,6 +11,9 @@ import pytest
 
 from contracts.signals import Item
 from contracts.times import MINUTE
+from services.config.states import configuration_state
+from services.trigger.store import records
+from shared.store import connected
 from tests.integration.explained_rig import Explained, explained_rig
 from tests.support.browsing import Browser, make_user
 from tests.support.configuring import running_config
@@ -181,6 +184,17 @@ def test_a_customer_is_found_over_all_moments_and_led_to_each_explanation(lived:
         assert "Nobody is known by that" in answer.text
         assert "<script>alert" not in answer.text
     assert "Whom do you look for?" in lived.browser.get("/profiles").text
+
+
+def test_an_audience_whose_id_fits_into_no_address_hides_nobody_of_another(lived: Explained) -> None:
+    made = lived.config.make_configuration(audience={"id": "/<b>/", "name": "VIP", "idTypes": ["email"]})
+    with lived.config.service.store.reading():
+        other = lived.config.service.store.configuration(made["id"])
+    assert other is not None
+    with connected(lived.desk.database):
+        records.save_configuration(lived.desk.rows, configuration_state(other))
+
+    assert "Cart reminder" in lived.browser.get(f"/profiles?id={ADA}").text
 
 
 def test_hostile_names_are_text(lived: Explained) -> None:

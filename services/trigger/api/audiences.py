@@ -28,7 +28,7 @@ def list_audiences() -> Any:
     return _readings().audiences()
 
 
-@audiences.route("/<audience_id>/profiles")
+@audiences.route("/<path:audience_id>/profiles")
 @audiences.arguments(ProfilesQuerySchema, location="query")
 @audiences.response(200, AudienceProfilePageSchema)
 @audiences.refuses(UnknownAudience)

@@ -13,6 +13,7 @@ from services.config.program import program
 from services.config.resources import Listing, Moment
 from services.config.triggering import TriggerAway, TriggerRefused
 from services.config.ui.frame import page
+from shared.http import NotFound
 
 _MOST_AUDIENCES = 50
 _MOST_MOMENTS = 50
@@ -50,7 +51,7 @@ def _found(asked: str) -> list[dict[str, Any]]:
         try:
             path = f"/api/v1/audiences/{audience['id']}/profiles"
             found += program().trigger.get(path, {"profile": asked})["items"]
-        except TriggerRefused:
+        except (TriggerRefused, NotFound):  # its id fits into no address, or it was deleted just now
             continue
     return sorted(found, key=lambda each: str(each["lastSeenAt"]), reverse=True)
 
