@@ -198,7 +198,7 @@ def test_stopping_tells_whom_it_concerns_before_it_is_done(editor: Page, house: 
     editor.get_by_role("link", name="Stop …").click()
 
     dialog = editor.get_by_role("dialog")
-    expect(dialog).to_contain_text("1")
+    expect(dialog).to_contain_text("One wait is suppressed")
     dialog.get_by_role("button", name="Stop").click()
 
     expect(editor.locator("#panel .badge").first).to_have_text("Stopped")

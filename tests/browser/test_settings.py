@@ -24,7 +24,7 @@ def test_an_invitation_goes_from_hand_to_hand_and_ends_with_the_session(
     admin.get_by_role("link", name="Invite somebody").click()
     admin.get_by_label("Name").fill("Zoë Handed")
     admin.get_by_label("E-mail").fill("zoe.handed@example.com")
-    admin.get_by_label("Editor").check()
+    admin.get_by_role("radio", name="Editor").check()
     admin.get_by_role("button", name="Make the invitation").click()
     link = admin.get_by_label("The link", exact=True).input_value()
 

@@ -108,8 +108,10 @@ def test_after_a_chunk_the_worker_is_left_alone_for_nine_times_as_long(make: Mak
             while stopwatch() < began + 0.02:
                 pass
             ran.append(stopwatch())
+            took.append(ran[-1] - began)
             yield 1
 
+    took: list[float] = []
     place = make(Duty("slow", slow))
     assert place.keeper.rest(0.5) == 0.5
     place.keeper.call()
@@ -117,7 +119,7 @@ def test_after_a_chunk_the_worker_is_left_alone_for_nine_times_as_long(make: Mak
 
     place.keeper.step()
 
-    assert 0.1 < place.keeper.rest(0.5) <= 0.3
+    assert 0.1 < place.keeper.rest(0.5) <= max(0.3, 15 * took[0])
     for _ in range(10):
         place.keeper.step()
     assert len(ran) == 1

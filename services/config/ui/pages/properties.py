@@ -168,4 +168,4 @@ def _shown(context: dict[str, Any], status: int = 200) -> tuple[str, int]:
     """The panel beside the list; for a script the panel alone."""
     if wants_fragment():
         return page("properties/panel.html", status, **context)
-    return page("pages/properties.html", status, **{**list_context(), **context})
+    return page("pages/properties.html", status, **{**list_context(), **context, "beside": True})

@@ -127,6 +127,7 @@ function count() {
   words.textContent = chosen === 1 ? words.dataset.one : words.dataset.other.replace("#", chosen);
   bar.hidden = chosen === 0;
   const all = document.getElementById("pick-all");
+  if (!all) return;
   all.checked = chosen > 0 && chosen === boxes().length;
   all.indeterminate = chosen > 0 && !all.checked;
 }
