@@ -14,6 +14,7 @@ from tests.browser.furnishing import SCRIPT, Furnished
 from tests.browser.house import House, Shop
 from tests.browser.judging import assert_accessible, assert_fits, assert_light, cost, screenshot
 from tests.browser.watching import Watch
+from tests.support.processes import wait_until
 
 PATIENCE = 20_000
 
@@ -113,7 +114,12 @@ def test_trigger_away_is_said_and_over_when_it_is_back(viewer: Page, house: Hous
         expect(viewer.get_by_role("heading", name="No explanation at the moment")).to_be_visible()
         viewer.goto("/journeys")
         expect(viewer.get_by_text("Trigger does not answer")).to_be_visible()
-    viewer.goto(f"/moments/{moment}/explanations?id=left@example.com")
+
+    def answered() -> bool:
+        viewer.goto(f"/moments/{moment}/explanations?id=left@example.com")
+        return viewer.locator("#answer").count() > 0
+
+    wait_until(answered, "config to ask trigger again, which it does after two seconds", 60)
     expect(viewer.locator("#answer")).to_contain_text("Raised at")
 
 
