@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 
 import structlog
@@ -12,13 +11,13 @@ from services.config.access.resources import Token
 from services.config.resources import AudienceConfiguration, Deletion, Moment
 from services.config.states import State, configuration_state, deleted_state, moment_state, state_message, token_state
 from services.config.store import ConfigStore
-from shared.broker import Broker, BrokerError, Consumer, Publisher
+from shared.broker import Broker, Delivery, Publisher
+from shared.broker.reading import QueueReader
 from shared.clock import Clock
 from shared.outbox import Outbox
 from shared.store import STORE_FAULTS
 
 _CONFIRM_WITHIN = 30.0
-_PASSING: tuple[type[Exception], ...] = (*STORE_FAULTS, BrokerError, TimeoutError)
 _log = structlog.get_logger("config.publication")
 
 
@@ -72,55 +71,14 @@ class Publication:
         self._outbox.add(state_message(state) for state in states)
 
 
-class SnapshotAnswerer:
-    """A thread that publishes all states when a reader asks, and goes on after any failure.
+def snapshot_reader(broker: Broker, publisher: Publisher, topology: Topology, publication: Publication) -> QueueReader:
+    """The thread that publishes all states when a reader asks. Readers keep the newest version of each state."""
 
-    Readers keep the newest version of each state.
-    """
-
-    def __init__(self, broker: Broker, publisher: Publisher, topology: Topology, publication: Publication) -> None:
-        self._broker = broker
-        self._publisher = publisher
-        self._topology = topology
-        self._publication = publication
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
-
-    def start(self) -> None:
-        """Begin to listen."""
-        self._thread.start()
-
-    def stop(self, timeout: float = 5.0) -> None:
-        """End soon."""
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-
-    def _run(self) -> None:
-        while not self._ended.is_set():
-            try:
-                self._listen()
-            except Exception as error:
-                passing = isinstance(error, _PASSING)
-                _log.warning("snapshot.interrupted", error=type(error).__name__, exc_info=None if passing else error)
-                self._ended.wait(1.0)
-
-    def _listen(self) -> None:
-        self._broker.declare(self._topology)
-        consumer = self._broker.consumer([SNAPSHOT_REQUESTS], prefetch=100)
-        try:
-            while not self._ended.is_set():
-                self._answer(consumer)
-        finally:
-            consumer.drop()
-
-    def _answer(self, consumer: Consumer) -> None:
+    def answer(requests: list[Delivery]) -> None:
         """Requests that came together have one answer."""
-        requests = consumer.receive(100, 0.5)
-        if not requests:
-            return
-        states = self._publication.snapshot()
-        for future in self._publisher.publish_all([state_message(state) for state in states]):
+        states = publication.snapshot()
+        for future in publisher.publish_all([state_message(state) for state in states]):
             future.result(_CONFIRM_WITHIN)
-        consumer.ack(requests[-1])
         _log.info("snapshot.published", requests=len(requests), states=len(states))
+
+    return QueueReader(broker, SNAPSHOT_REQUESTS, answer, topology=topology, at_once=100, passing=STORE_FAULTS)

@@ -23,13 +23,13 @@ from services.config.audit import Audit
 from services.config.configurations import Configurations
 from services.config.ingesting import IngestionClient
 from services.config.journeys import Journeys
-from services.config.key_uses import KeyUseTaker
+from services.config.key_uses import key_use_reader
 from services.config.keys import KeyMaker
 from services.config.live import LivePages
 from services.config.moments import Moments
 from services.config.previews import Previews
 from services.config.program import EXTENSION, Program
-from services.config.publication import Publication, SnapshotAnswerer
+from services.config.publication import Publication, snapshot_reader
 from services.config.store import ConfigStore, open_config_database
 from services.config.triggering import TriggerClient
 from services.config.ui import PAGES, set_up_frame
@@ -65,10 +65,10 @@ class Config:
         self._relaying = RelayThread(self._relay)
         outbox = Outbox(self.store.database, clock, on_commit=self._relaying.nudge)
         publication = Publication(self.store, outbox, clock, retention)
-        self._snapshots = SnapshotAnswerer(self._broker, self._publisher, topology, publication)
+        self._snapshots = snapshot_reader(self._broker, self._publisher, topology, publication)
         audit = Audit(self.store)
         configurations = Configurations(self.store, publication, audit, KeyMaker(settings.secret_pepper), clock)
-        self._key_uses = KeyUseTaker(self._broker, topology, configurations)
+        self._key_uses = key_use_reader(self._broker, topology, configurations)
         moments = Moments(self.store, publication, audit, clock)
         trigger = TriggerClient(settings.trigger_url, settings.admin_token)
         self.program = Program(

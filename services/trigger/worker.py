@@ -26,7 +26,7 @@ from services.trigger.housekeeping import DUTIES, House, Keeper
 from services.trigger.intake import Applied, Sorted, apply_batch, sort_deliveries
 from services.trigger.lateness import note_sent
 from services.trigger.markers import Markers
-from services.trigger.refusals import RefusalKeeper
+from services.trigger.refusals import refusal_reader
 from services.trigger.registry import Registry
 from services.trigger.store import records, waits
 from services.trigger.store.cache import Cache
@@ -80,7 +80,7 @@ class Worker:
         self._relay = RelayThread(self._make_relay())
         self._outbox = Outbox(self._database, clock, self._relay.nudge)
         self._follower = Follower(broker, self._publisher, settings.trigger_name)
-        self._refusals = RefusalKeeper(broker, Rows(self._database))
+        self._refusals = refusal_reader(broker, Rows(self._database))
         self._keeper = Keeper(DUTIES, self._transaction, self._house)
         self._alarm = Alarm(
             clock, self._wake, self._sweep, self._keeper.call, keep_every=settings.housekeeping / SECOND

@@ -17,7 +17,7 @@ from services.ingestion.refusal_reports import MOST_WAITING, UNKNOWN_BURST, Refu
 from services.ingestion.refusals import Refusal
 from services.ingestion.wiring import Ingestion
 from services.trigger.engine.application import ProfileId
-from services.trigger.refusals import RefusalKeeper
+from services.trigger.refusals import refusal_reader
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.refused import forget_refusals, keep_refusals, refusals_of
 from services.trigger.store.rows import Rows
@@ -87,7 +87,7 @@ def test_a_refused_signal_is_kept_for_its_profile(stack: str, request: pytest.Fi
     migrate(database, MIGRATIONS)
     rows = Rows(database)
     wait_until(lambda: ingestion.publisher.ready)
-    keeper = RefusalKeeper(ingestion.broker, rows)
+    keeper = refusal_reader(ingestion.broker, rows)
     keeper.start()
     try:
         answer = send(ingestion, signal("s9", site="elsewhere.example", email=" ADA@example.com"), key="sk_1:secret")
@@ -282,7 +282,7 @@ def test_what_no_database_takes_ends_no_keeping(stack: str, request: pytest.Fixt
     database = open_database(database_url, schema="moments_trigger")
     migrate(database, MIGRATIONS)
     rows = Rows(database)
-    keeper = RefusalKeeper(broker, rows)
+    keeper = refusal_reader(broker, rows)
     keeper.start()
     try:
         tell(publisher, SignalRefused(id="odd", at=2**63, status=422, code="invalid", reason="", configuration="c1"))
