@@ -6,7 +6,7 @@ from typing import Any
 
 from contracts.signals import KINDS
 from contracts.templates import templates
-from services.config.schemas import SignalListSchema, TemplateListSchema
+from services.config.catalogue_schemas import SignalListSchema, TemplateListSchema
 from shared.http import Blueprint
 
 blueprint = Blueprint("catalogue", __name__, url_prefix="/api/v1", description="Templates and kinds of signals.")
