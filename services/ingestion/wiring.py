@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from contracts.topology import LOST, moments_topology
 from services.ingestion import sdk_views
@@ -35,6 +34,7 @@ from services.ingestion.views import PUBLIC, set_up_cors, signal_views
 from shared.broker import Broker, Publisher, connect_broker
 from shared.clock import Clock, SystemClock
 from shared.http import NotReady, create_service
+from shared.proxies import trust_proxies
 from shared.settings import Settings
 from shared.store import open_database
 
@@ -130,10 +130,7 @@ def _create_app(settings: Settings, gate: Gate, broker: Broker, publisher: Publi
     )
     _declare_key_scheme(app)
     set_up_cors(app, gate.keys)
-    if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies, x_host=0
-        )
+    trust_proxies(app, settings.trusted_proxies)
     return app
 
 

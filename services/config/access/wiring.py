@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from contracts.tokens import Scope
 from services.config.access.csrf import csrf_field, csrf_token
@@ -21,6 +20,7 @@ from services.config.publication import Publication
 from services.config.store import ConfigStore
 from shared.bearer import Bearers
 from shared.clock import Clock
+from shared.proxies import trust_proxies
 from shared.settings import Settings
 
 _SCOPES: dict[str, Scope] = dict.fromkeys(("/api/v1/users", "/api/v1/tokens", "/api/v1/audit"), "admin")
@@ -64,7 +64,4 @@ def set_up_access(app: Flask, access: Access, proxies: int) -> None:
     app.extensions[EXTENSION] = access
     app.after_request(add_page_headers)
     app.jinja_env.globals.update(csrf_field=csrf_field, csrf_token=csrf_token)
-    if proxies:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies, x_port=0, x_prefix=0
-        )
+    trust_proxies(app, proxies)
