@@ -33,7 +33,6 @@ class Way:
     status: str = "503 Service Unavailable"
     retry_after: str = "1"
     lose_answers: int = 0
-    bodies: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI."""
@@ -321,3 +320,17 @@ def test_a_refused_signal_is_told_and_not_tried_again(rig: Rig, visitor: Browser
         page.evaluate("Signals.addToCart({ items: [] })")
     add(page)
     rig.wait_for(cart_add=1)
+
+
+def test_a_broken_call_in_the_queue_breaks_neither_the_page_nor_the_others(rig: Rig, visitor: BrowserContext) -> None:
+    page = visitor.new_page()
+    page.on("pageerror", _fail)
+    page.add_init_script(
+        "window.Signals = { q: [null, 7, ['addToCart'], ['noSuch', []], ['setApiKey', ['pk_1', {}], 1],"
+        " ['identify', [{ email: 'ada@example.com' }], 1], ['viewPage', [], Date.now()]] };"
+    )
+    page.goto(f"http://{HOST}:{rig.shop.server_address[1]}/shop.css")
+
+    page.add_script_tag(url=f"http://127.0.0.1:{rig.port}/sdk/signals.js")
+
+    rig.wait_for(page_view=1)

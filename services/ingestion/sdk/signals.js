@@ -226,9 +226,10 @@
   document.addEventListener("visibilitychange", guarded(() => (document.hidden ? leave() : soon(0))));
   addEventListener("online", guarded(() => { attempts = 0; notBefore = 0; soon(0); }));
   // What was called before the script had come, each at its own time.
-  for (const [name, given, at] of (was && was.q) || []) {
+  const replay = guarded(([name, given, at]) => {
     called = at;
     (api[name] || (() => say("error", `there is no method ${String(name)}`)))(...given);
-  }
+  });
+  for (const call of (was && was.q) || []) replay(call);
   called = 0;
 })();
