@@ -33,6 +33,10 @@ class Limits:
         key, address, profile = (Rate(float(rate), float(rate * burst)) for rate in rates)
         return cls(Buckets(settings.data / "ingestion-limits"), clock, key, address, profile)
 
+    def close(self) -> None:
+        """Give the buckets' file back; no request may come any more."""
+        self.buckets.close()
+
     def request(self, admitted: Admitted, address: str, signals: int) -> Refusal | None:
         """429 when for public keys an address, or a key, sends more signals than it may.
 

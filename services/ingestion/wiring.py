@@ -49,6 +49,7 @@ class Ingestion:
     broker: Broker
     publisher: Publisher
     leadership: Leadership
+    limits: Limits
     duties: tuple[Duty, ...]
     loops: tuple[Loop, ...]
 
@@ -67,6 +68,7 @@ class Ingestion:
         self.publisher.close()
         self.broker.close()
         self.leadership.release()
+        self.limits.close()
         self.store.close()
 
 
@@ -95,7 +97,9 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
     intake = Intake(publisher, refusal_log, reports, settings.partitions, limits)
     gate = Gate(keys, intake, reports, uses, clock, limits)
     app = _create_app(settings, gate, broker, publisher)
-    return Ingestion(app, store, keys, broker, publisher, leadership, duties, tuple(Loop(duty) for duty in duties))
+    return Ingestion(
+        app, store, keys, broker, publisher, leadership, limits, duties, tuple(Loop(duty) for duty in duties)
+    )
 
 
 def create_app(settings: Settings) -> Flask:
