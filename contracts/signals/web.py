@@ -21,11 +21,18 @@ def method_of(kind: SignalKind) -> str:
 
 
 def snippet(url: str, key: str) -> str:
-    """The lines for a page's head: calls are kept until the script has come, also when it never comes."""
+    """The lines for a page's head: calls are kept until the script has come, also when it never comes.
+
+    The syntax is ES5, all that Google Tag Manager takes in a custom HTML tag.
+    """
     return (
         "<script>\n"
         "  window.Signals = window.Signals || new Proxy({ q: [] }, {\n"
-        "    get: (t, name) => (name in t ? t[name] : (...given) => { t.q.push([name, given, Date.now()]); })\n"
+        "    get: function (stub, name) {\n"
+        "      return name in stub ? stub[name] : function () {\n"
+        "        stub.q.push([name, [].slice.call(arguments), Date.now()]);\n"
+        "      };\n"
+        "    }\n"
         "  });\n"
         f"  Signals.setApiKey({_quoted(key)}, {{ endpoint: {_quoted(url)} }});\n"
         "</script>\n"

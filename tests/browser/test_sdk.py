@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from contracts.signals import decode_signal
+from contracts.signals import SignalData, decode_signal
 from contracts.topology import partition_queue
 from examples.shop.serving import serve_shop
 from services.ingestion.wiring import Ingestion
@@ -22,6 +24,7 @@ from tests.support.ingestion import configuration, configure, settings_for, star
 
 HOST = "shop.localhost"
 PATIENCE = 20.0
+DOCUMENT = Path(__file__).parents[2] / "docs/web-sdk.md"
 
 
 @dataclass(slots=True)
@@ -62,6 +65,7 @@ class Rig:
     port: int
     seen: list[tuple[str, str, str]] = field(default_factory=list)
     times: dict[str, int] = field(default_factory=dict)
+    data: dict[str, SignalData] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -78,6 +82,7 @@ class Rig:
                 read = decode_signal(delivery.body)
                 self.seen.append((read.kind.name, read.id, read.profile))
                 self.times[read.kind.name] = read.time
+                self.data[read.kind.name] = read.data
             consumer.ack(arrived[-1])
         consumer.drop()
         return Counter((kind, id) for kind, id, _ in self.seen)
@@ -162,6 +167,24 @@ def test_what_a_visitor_does_on_two_pages_is_recorded_once(rig: Rig, visitor: Br
 
     rig.wait_for(page_view=2, cart_add=2, cart_remove=1, cart_purchase=1)
     assert {profile for *_, profile in rig.seen} == {"ada@example.com"}
+
+
+def test_the_recipe_for_tag_manager_turns_ga4s_events_into_signals(rig: Rig, visitor: BrowserContext) -> None:
+    page = enter(visitor, rig)
+    recipe = re.findall(r"<script>\n(.*?)</script>", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[1]
+    mug = {"item_id": "mug", "item_name": "Blue mug", "item_category": "mugs", "price": "12.5", "quantity": 2}
+    told = {"currency": "EUR", "value": 25, "transaction_id": "o-1", "items": [mug]}
+
+    for event in ("view_item", "add_to_cart", "remove_from_cart", "purchase", "scroll"):
+        filled = recipe.replace("{{DLV - ecommerce}}", json.dumps(told)).replace("{{Event}}", json.dumps(event))
+        page.add_script_tag(content=filled)
+
+    rig.wait_for(product_view=1, cart_add=1, cart_remove=1, cart_purchase=1)
+    assert set(rig.kinds()) == {"page/view", "product/view", "cart/add", "cart/remove", "cart/purchase"}
+    (item,) = rig.data["cart/add"].items
+    assert (item.product_id, item.quantity, item.price, item.currency) == ("mug", 2, 12.5, "EUR")
+    assert rig.data["cart/purchase"].order_id == "o-1"
+    assert rig.data["product/view"].product_id == "mug"
 
 
 def test_signals_before_the_script_has_come_are_sent_with_their_own_time(rig: Rig, visitor: BrowserContext) -> None:

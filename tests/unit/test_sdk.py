@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,10 @@ from services.ingestion import sdk
 from services.ingestion.bodies import Body
 from services.ingestion.parcels import Parcel, read_parcel
 from services.ingestion.refusals import Refusal
+
+DOCUMENT = Path(__file__).parents[2] / "docs/web-sdk.md"
+NOT_ES5 = re.compile(r"=>|\.\.\.\w|\b(?:let|const|class|await)\b|`|\{ ?\w+(?:, \w+)* ?\}")
+"""Arrow functions, spreads, block-scoped names, templates, and objects of names alone."""
 
 
 def test_the_script_is_at_most_6_kb_as_gzip() -> None:
@@ -53,6 +58,20 @@ def test_the_snippet_cannot_be_left_by_a_strange_key() -> None:
     text = snippet("https://signals.example.com", 'pk_"</script>')
 
     assert text.count("</script>") == 2
+
+
+def test_tag_manager_takes_the_snippet_and_the_recipe_which_are_es5() -> None:
+    recipe = re.findall(r"<script>.*?</script>", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+
+    assert len(recipe) == 2
+    for text in (snippet("https://signals.example.com", "pk_1"), *recipe):
+        assert NOT_ES5.search(re.sub(r"\{\{[^}]*\}\}|//.*", "", text)) is None
+
+
+def test_the_documented_lines_are_those_that_the_app_shows() -> None:
+    shown = snippet("https://signals.example.com", "pk_1").replace("pk_1", "pk_…")
+
+    assert shown in DOCUMENT.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.configurations import KeyType
+from contracts.signals.web import SCRIPT as SDK_PATH
+from contracts.signals.web import snippet
 from services.config.resources import AudienceConfiguration, Key
 
-SDK_PATH = "/sdk/signals.js"
 SEGMENT_PATH = "/v1/batch"
 SECRET = "YOUR_SECRET"  # noqa: S105 - stands for one
 
@@ -67,13 +68,7 @@ def pretty(document: Any) -> str:
 
 
 def _sdk(key: str, url: str) -> str:
-    return f"""<script>
-  window.Signals = window.Signals || new Proxy({{ q: [] }}, {{
-    get: (t, name) => (name in t ? t[name] : (...given) => {{ t.q.push([name, given, Date.now()]); }})
-  }});
-  Signals.setApiKey({_script(key)}, {{ endpoint: {_script(url)} }});
-</script>
-<script async src="{url}{SDK_PATH}"></script>
+    return f"""{snippet(url, key)}
 <script>
   // at log-in, once:
   Signals.identify({{ email: {_script(_EMAIL)} }});
