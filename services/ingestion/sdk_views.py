@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flask import Response, abort, request
+from flask import Response, redirect, request
 
 from services.ingestion import sdk
 from shared.http import Blueprint
@@ -33,9 +33,9 @@ def alias() -> Response:
 @blueprint.doc(security=[])
 @blueprint.response(200, {"type": "string"}, content_type="text/javascript")
 def versioned(version: str) -> Response:
-    """A version of the web SDK, kept for good; another version than the newest is not found."""
+    """A version of the web SDK, kept for good; a page that names an older one is led to the newest."""
     if version != sdk.version():
-        abort(404)
+        return _shared(redirect("/sdk/signals.js"), _SOON)  # type: ignore[arg-type]
     return _shared(_script(), _FOREVER)
 
 

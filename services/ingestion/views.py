@@ -224,7 +224,11 @@ def _answer(results: Sequence[Result]) -> Response:
 
 
 def set_up_cors(app: Flask, keys: Keys) -> None:
-    """Preflights carry no key: they allow what any configuration allows. Answers echo only for the key's own."""
+    """Preflights carry no key: they allow what any configuration allows. Answers echo only for the key's own.
+
+    Where the key is unknown, or lies in a body that cannot be read, an answer tells what a preflight would: a page
+    that cannot read why it was refused would send the same again.
+    """
 
     def preflight() -> Response | None:
         if request.method != "OPTIONS":
@@ -248,8 +252,10 @@ def set_up_cors(app: Flask, keys: Keys) -> None:
         if origin is None or g.get("preflight"):
             return response
         key_id = (_given_key() or "").strip().partition(":")[0]
-        known = keys.directory.keys.get(key_id, ())
-        if any(origin_allowed(listener.domains, origin) for listener, _ in known):
+        directory = keys.directory
+        known = directory.keys.get(key_id, ())
+        own = [listener.domains for listener, _ in known] or [directory.domains]
+        if any(origin_allowed(domains, origin) for domains in own):
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
         return response

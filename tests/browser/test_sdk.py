@@ -217,6 +217,23 @@ def test_a_burst_of_503_and_lost_answers_lose_and_double_nothing(rig: Rig, visit
     assert len({id for kind, id, _ in rig.seen if kind == "cart/add"}) == 2
 
 
+def test_a_signal_that_cannot_be_read_does_not_take_its_neighbours_along(rig: Rig, visitor: BrowserContext) -> None:
+    page = enter(visitor, rig)
+    rig.wait_for(page_view=1)
+
+    page.evaluate("""() => {
+        const mug = { items: [{ productId: "mug" }] };
+        const deep = {};
+        for (let at = deep, i = 0; i < 3000; i++) at = at.a = {};
+        Signals.addToCart(mug);
+        Signals.addToCart({ ...mug, deep });
+        Signals.addToCart(mug);
+    }""")
+
+    rig.wait_for(cart_add=2)
+    page.wait_for_function("!Object.keys(localStorage).some((name) => name.startsWith('moments:s:'))")
+
+
 def test_what_was_not_sent_when_the_page_closed_is_sent_by_the_next_one(rig: Rig, visitor: BrowserContext) -> None:
     page = enter(visitor, rig)
     rig.wait_for(page_view=1)

@@ -14,7 +14,7 @@
   if (was && typeof was.version === "string") return;
   const script = document.currentScript;
   const state = { key: "", endpoint: script && script.src ? new URL(script.src).origin : "", profile: null, consent: null, consentRequired: false, site: location.hostname, debug: false };
-  let called = 0, timer = 0, attempts = 0, notBefore = 0, sending = false, kept = true, visit = null, warned = {};
+  let called = 0, timer = 0, attempts = 0, notBefore = 0, alone = 0, sending = false, kept = true, visit = null, warned = {};
 
   const say = (level, ...words) => { if (level !== "log" || state.debug) try { console[level]("[Signals]", ...words); } catch (_) { /* no console */ } };
   const once = (level, text) => { if (!warned[text]) { warned[text] = 1; say(level, text); } };
@@ -104,7 +104,7 @@
         put(name, { ...entry, key: state.key });
       }
       bytes += size(JSON.stringify(entry.signal));
-      if (taken.length && bytes > MOST_BYTES) break;
+      if (taken.length && (alone || bytes > MOST_BYTES)) break;
       taken.push([name, entry.signal]);
     }
     return taken;
@@ -135,6 +135,9 @@
     }
     attempts = 0;
     notBefore = 0;
+    // Refused as a whole: each is sent alone, so that one that cannot be read does not take its neighbours along.
+    if (!answer.ok && taken.length > 1) { alone = taken.length; return soon(0); }
+    if (alone) alone--;
     const results = told.results || [];
     let again = false;
     taken.forEach(([name, signal], place) => {
