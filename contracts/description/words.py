@@ -269,6 +269,9 @@ KEY_STATE: dict[str, Fragment] = {
     "enabled": {"description": "Whether it is listened to."},
     "secretHash": text("Hex HMAC-SHA256 of a server key's secret, keyed with the installation's pepper."),
     "expiresAt": micros("End of the overlap with the key that follows it; absent for a key without end."),
+    "kinds": listing(
+        "The kinds of signals that it may send; absent: all of its touchpoint.", text("A kind, as cart/add.")
+    ),
 }
 AUDIENCE_STATE: dict[str, Fragment] = {
     "id": text("Its id in the marketing platform."),

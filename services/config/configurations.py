@@ -9,6 +9,7 @@ from typing import Any
 
 from contracts.configurations import AudienceState, KeyType
 from contracts.moments import DELETABLE
+from contracts.signals import CATALOGUE, KINDS
 from services.config.access import actor
 from services.config.audit import Audit
 from services.config.errors import MomentsRefer, SitesInUse
@@ -18,7 +19,8 @@ from services.config.resources import AudienceConfiguration, Key, Listing, Momen
 from services.config.store import ConfigStore, ReferenceBroken
 from shared.clock import Clock
 from shared.conditions import ANY_VERSION, Expected, VersionConflict
-from shared.http import NotFound
+from shared.http import NotFound, Unprocessable
+from shared.problems import Fault
 
 _TYPES: tuple[KeyType, ...] = ("web", "app", "server")
 _SECOND = 1_000_000
@@ -103,20 +105,21 @@ class Configurations:
         except ReferenceBroken as error:
             raise MomentsRefer("A moment was linked to it at this moment.") from error
 
-    def switch_key(
-        self, configuration_id: str, key: str, *, enabled: bool, expected: Expected = ANY_VERSION
+    def change_key(
+        self, configuration_id: str, key: str, changes: Mapping[str, Any], expected: Expected = ANY_VERSION
     ) -> AudienceConfiguration:
-        """Enable or disable a key, named by its type or its id; raises NotFound."""
+        """Enable, disable or limit a key, named by its type or its id; raises NotFound, Unprocessable."""
         with self._store.transaction():
             former = self._known(configuration_id, expected)
             wanted = _key_of(former, key)
-            keys = tuple(replace(each, enabled=enabled) if each.id == wanted.id else each for each in former.keys)
-            return self._write("enable key" if enabled else "disable key", former, replace(former, keys=keys))
+            changed = _changed_key(wanted, changes)
+            keys = tuple(changed if each.id == wanted.id else each for each in former.keys)
+            return self._write(_doing(changes), former, replace(former, keys=keys))
 
     def regenerate_key(
         self, configuration_id: str, key: str, *, overlap_seconds: int, expected: Expected = ANY_VERSION
     ) -> AudienceConfiguration:
-        """Replace a key by a new one, as enabled as the old, which stays valid for the overlap.
+        """Replace a key by a new one, as enabled and limited as the old, which stays valid for the overlap.
 
         The new server key carries its secret, this once. An old key that is disabled goes at once.
         """
@@ -126,7 +129,7 @@ class Configurations:
             if old.expires_at is not None:
                 raise NotFound("This key has been replaced already.")
             now = self._clock.now()
-            made = self._keys.make(old.type, now, enabled=old.enabled)
+            made = replace(self._keys.make(old.type, now, enabled=old.enabled), kinds=old.kinds)
             kept = tuple(each for each in former.keys if each.id != old.id)
             if overlap_seconds and old.enabled:
                 kept = (*kept, replace(old, expires_at=now + overlap_seconds * _SECOND))
@@ -217,6 +220,32 @@ def _key_of(configuration: AudienceConfiguration, key: str) -> Key:
         if each.id == key or (each.type == key and each.expires_at is None):
             return each
     raise NotFound("The configuration has no such key; say web, app, server or the key's id.")
+
+
+def _changed_key(key: Key, changes: Mapping[str, Any]) -> Key:
+    """The key with changes of its fields; raises Unprocessable for a kind that its touchpoint never sends."""
+    kinds = changes.get("kinds")
+    if kinds is None:
+        return replace(key, **changes)
+    foreign = [
+        Fault(f"/kinds/{place}", f"A {key.type} key does not send {name}.")
+        for place, name in enumerate(kinds)
+        if not sends(key.type, name)
+    ]
+    if foreign:
+        raise Unprocessable("The key cannot be limited like this.", faults=tuple(foreign))
+    return replace(key, **{**changes, "kinds": tuple(kind.name for kind in KINDS if kind.name in kinds)})
+
+
+def sends(type: KeyType, kind: str) -> bool:
+    """Whether keys of a type may send a kind of signal at all."""
+    return type == "server" or type in CATALOGUE[kind].touchpoints
+
+
+def _doing(changes: Mapping[str, Any]) -> str:
+    if set(changes) == {"enabled"}:
+        return "enable key" if changes["enabled"] else "disable key"
+    return "change key"
 
 
 def _refuse_deletion(moments: list[Moment]) -> None:

@@ -16,6 +16,7 @@ class Key:
     """A key of a configuration. `expires_at`: the end of its overlap, once another has taken its place.
 
     `uses_noted`: whether its uses were noted from its making on; else it is not known whether it was ever used.
+    `kinds`: the kinds of signals that it may send; None: all that its touchpoint may.
     `secret`: set only in the value that has just been made; nothing but its hash is kept.
     """
 
@@ -27,6 +28,7 @@ class Key:
     expires_at: int | None = None
     last_used_at: int | None = None
     uses_noted: bool = True
+    kinds: tuple[str, ...] | None = None
     secret: str | None = None
 
     @property

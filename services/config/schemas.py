@@ -9,7 +9,7 @@ import marshmallow as ma
 
 from contracts.configurations import InvalidDomain, KeyType, normalise_domain
 from contracts.moments import STATUSES
-from contracts.signals import PROFILE_FIELDS
+from contracts.signals import CATALOGUE, PROFILE_FIELDS
 from contracts.templates import templates
 from contracts.texts import composed
 from contracts.times import to_rfc3339
@@ -132,6 +132,13 @@ class KeySchema(ma.Schema):
         metadata={"description": "Whether it was never used; null for a key older than the noting of uses."},
     )
 
+    kinds = ma.fields.List(
+        ma.fields.String(),
+        dump_only=True,
+        allow_none=True,
+        metadata={"description": "The kinds of signals that it may send; null: all of its touchpoint."},
+    )
+
     @ma.post_dump
     def _without_absent_secret(self, document: dict[str, Any], **_options: Any) -> dict[str, Any]:
         return {name: value for name, value in document.items() if name != "secret" or value is not None}
@@ -175,9 +182,20 @@ class ConfigurationSchema(ma.Schema):
 
 
 class KeyChangeSchema(ma.Schema):
-    """Switching a key on or off."""
+    """What changes of a key; a field that is not there stays as it is."""
 
-    enabled = ma.fields.Boolean(required=True, truthy={True}, falsy={False})
+    enabled = ma.fields.Boolean(truthy={True}, falsy={False}, metadata={"description": "Whether it is listened to."})
+    kinds = Distinct(
+        ma.fields.String(validate=ma.validate.OneOf(list(CATALOGUE))),
+        validate=ma.validate.Length(1),
+        allow_none=True,
+        metadata={"description": "The only kinds of signals that it may send; null: all of its touchpoint."},
+    )
+
+    @ma.validates_schema
+    def _changes_something(self, changes: dict[str, Any], **_options: Any) -> None:
+        if not changes:
+            raise ma.ValidationError("Name what is to change.")
 
 
 class KeyRegenerationSchema(ma.Schema):

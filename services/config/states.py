@@ -8,7 +8,7 @@ from contracts.tokens import TokenState
 from contracts.topology import CONFIGURATION, STATE_CONFIGURATION, STATE_MOMENT, STATE_TOKEN
 from contracts.wire import encode
 from services.config.access.resources import Token
-from services.config.resources import AudienceConfiguration, Deletion, Moment
+from services.config.resources import AudienceConfiguration, Deletion, Key, Moment
 from shared.broker import Message
 
 State = ConfigurationState | MomentState | TokenState
@@ -21,12 +21,24 @@ _KEYS: dict[type[State], str] = {
 
 def configuration_state(value: AudienceConfiguration) -> ConfigurationState:
     """The state of a configuration."""
-    keys = tuple(
-        KeyState(id=key.id, type=key.type, enabled=key.enabled, secret_hash=key.secret_hash, expires_at=key.expires_at)
-        for key in value.keys
-    )
     return ConfigurationState(
-        id=value.id, version=value.version, name=value.name, audience=value.audience, domains=value.domains, keys=keys
+        id=value.id,
+        version=value.version,
+        name=value.name,
+        audience=value.audience,
+        domains=value.domains,
+        keys=tuple(_key_state(key) for key in value.keys),
+    )
+
+
+def _key_state(key: Key) -> KeyState:
+    return KeyState(
+        id=key.id,
+        type=key.type,
+        enabled=key.enabled,
+        secret_hash=key.secret_hash,
+        expires_at=key.expires_at,
+        kinds=key.kinds,
     )
 
 

@@ -29,11 +29,12 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A key was recognised: what it stands for, and where its signals come from."""
+    """A key was recognised: what it stands for, where its signals come from, and of which kinds; None: of any."""
 
     listener: Listener
     key_id: str
     touchpoint: Touchpoint
+    kinds: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def admit_key(directory: Directory, key_header: str | None, origin: str | None, 
         return Refusal(403, "disabled_key", "the key is disabled")
     if key.type == "web" and not origin_allowed(listener.domains, origin):
         return Refusal(403, "foreign_origin", "the Origin is not a domain of the audience configuration")
-    return Admitted(listener, key.id, key.type)
+    return Admitted(listener, key.id, key.type, key.kinds)
 
 
 def _secret_fits(pepper: bytes, key: KeyState, secret: str | None) -> bool:
@@ -127,10 +128,12 @@ def configuration_of(directory: Directory, key_header: str | None) -> str | None
 
 
 def admit_kind(admitted: Admitted, kind: SignalKind) -> Refusal | None:
-    """403 for a kind that the catalogue does not take from this touchpoint."""
-    if admitted.touchpoint == "server" or admitted.touchpoint in kind.touchpoints:
-        return None
-    return Refusal(403, "kind_not_allowed", f"{kind.name} is not taken from the touchpoint {admitted.touchpoint}")
+    """403 for a kind that the catalogue does not take from this touchpoint, or that its key may not send."""
+    if admitted.touchpoint != "server" and admitted.touchpoint not in kind.touchpoints:
+        return Refusal(403, "kind_not_allowed", f"{kind.name} is not taken from the touchpoint {admitted.touchpoint}")
+    if admitted.kinds is not None and kind.name not in admitted.kinds:
+        return Refusal(403, "kind_not_of_key", f"this key may not send {kind.name}")
+    return None
 
 
 def admit_site(admitted: Admitted, site: str | None) -> Refusal | None:

@@ -21,6 +21,7 @@ Code = Literal[
     "foreign_origin",
     "foreign_site",
     "kind_not_allowed",
+    "kind_not_of_key",
     "unknown_kind",
     "invalid",
     "too_large",

@@ -65,12 +65,17 @@ class IngestionStore:
         close_database(self._database)
 
     def keep(self, states: Iterable[ConfigurationState]) -> int:
-        """Keep those that are newer than what is kept, in one transaction; returns how many were."""
+        """Keep those that are newer than what is kept, in one transaction; returns how many were.
+
+        One of the same version that says something else is kept, too: before an update this process may have read
+        it without the fields that it did not know.
+        """
         mark = self._database.param
         statement = (
             f"INSERT INTO configurations (id, version, state) VALUES ({mark}, {mark}, {mark}) "  # noqa: S608 - a placeholder
             "ON CONFLICT (id) DO UPDATE SET version = excluded.version, state = excluded.state "
-            "WHERE configurations.version < excluded.version"
+            "WHERE configurations.version < excluded.version "
+            "OR (configurations.version = excluded.version AND configurations.state <> excluded.state)"
         )
         with connected(self._database), self._database.atomic():
             changed = 0

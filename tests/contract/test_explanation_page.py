@@ -27,6 +27,7 @@ REFUSALS = {
     "foreign_origin": "The page's origin is not a domain of the audience configuration.",
     "foreign_site": "The signal's site is not a domain of the audience configuration.",
     "kind_not_allowed": "This kind of signal is not taken from that touchpoint.",
+    "kind_not_of_key": "The key is limited to other kinds of signals.",
     "unknown_kind": "The catalogue has no such kind of signal.",
     "invalid": "The signal is not valid; the faults are named.",
     "too_large": "The signal is too large.",

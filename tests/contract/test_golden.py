@@ -45,6 +45,7 @@ GOLDEN: dict[str, tuple[str, Any, str]] = {
     "moment.recovered.v1": ("moment.recovered", RecoveredEvent, "ba9fb2f9817d14c9"),
     "audience.profile.v1": ("audience.profile", AudienceProfileEvent, "e01aba4fee6468d4"),
     "state.configuration.v1": ("state.configuration", ConfigurationState, "43e3de7afc979c14"),
+    "state.configuration.v1.limited": ("state.configuration", ConfigurationState, "b088f9044ec096b0"),
     "state.moment.v1": ("state.moment", MomentState, "9eaedb8d6c1454c5"),
     "state.token.v1": ("state.token", TokenState, "7da0fb3c292d5d50"),
     "snapshot.request.v1": ("snapshot.request", SnapshotRequest, "77386075642ee85d"),

@@ -218,6 +218,44 @@ def test_a_key_is_switched_by_its_type_or_its_id(config: Client) -> None:
     assert config.call("PATCH", f"{path}/web", {"enabled": False}, if_match='"1"').status == 412
 
 
+def test_a_key_is_limited_to_kinds_of_its_touchpoint_also_when_it_is_made_anew(config: Client) -> None:
+    made = config.make_configuration()
+    path = f"{CONFIGURATIONS}/{made['id']}/keys"
+    assert key(made, "web")["kinds"] is None
+
+    limited = config.call("PATCH", f"{path}/web", {"kinds": ["page/view", "cart/add", "page/view"]})
+    again = config.call("PATCH", f"{path}/web", {"kinds": ["cart/add", "page/view"], "enabled": False})
+    anew = config.call("POST", f"{path}/web/regenerate", {}).document
+
+    assert key(limited.document, "web")["kinds"] == ["cart/add", "page/view"]
+    assert (again.status, again.etag) == (200, '"2"')
+    assert key(anew, "web")["kinds"] == ["cart/add", "page/view"]
+    assert key(config.get(f"{CONFIGURATIONS}/{made['id']}"), "web")["kinds"] == ["cart/add", "page/view"]
+    entry = config.get("/api/v1/audit")["items"][1]
+    assert (entry["action"], key(entry["after"], "web")["kinds"]) == ("change key", ["cart/add", "page/view"])
+    assert key(config.call("PATCH", f"{path}/web", {"kinds": None}).document, "web")["kinds"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "pointers"),
+    [
+        ({}, [""]),
+        ({"kinds": []}, ["/kinds"]),
+        ({"kinds": "cart/add"}, ["/kinds"]),
+        ({"kinds": ["cart/add", "cart/eat", 7]}, ["/kinds/1", "/kinds/2"]),
+        ({"kinds": ["cart/add", "order/ship", "app/install"]}, ["/kinds/1", "/kinds/2"]),
+        ({"enabled": None}, ["/enabled"]),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(shared_config: Client, change: dict[str, Any], pointers: list[str]) -> None:
+    made = shared_config.make_configuration()
+
+    answer = shared_config.call("PATCH", f"{CONFIGURATIONS}/{made['id']}/keys/web", change)
+
+    assert (answer.status, answer.pointers) == (422, pointers)
+    assert shared_config.get(f"{CONFIGURATIONS}/{made['id']}")["version"] == 1
+
+
 def test_a_regenerated_key_overlaps_with_the_old_one_for_the_time_asked(config: Client, clock: ManualClock) -> None:
     made = config.make_configuration()
     path = f"{CONFIGURATIONS}/{made['id']}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from contracts.configurations import KeyState
@@ -56,12 +57,24 @@ def test_the_greatest_version_of_a_configuration_is_kept(store: IngestionStore) 
     assert store.revision() == 0
 
     assert store.keep([configuration(2, name="second"), configuration(1, name="first")]) == 1
-    assert store.keep([configuration(2, name="again")]) == 0
+    assert store.keep([configuration(2, name="second")]) == 0
     assert store.revision() == 1
     assert store.keep([configuration(3, name="third"), configuration(1, id="c2")]) == 2
 
     assert [(state.id, state.name) for state in store.states()] == [("c1", "third"), ("c2", "Shop")]
     assert store.revision() == 2
+
+
+def test_a_state_that_was_read_before_an_update_without_its_new_fields_is_made_whole_by_the_next_snapshot(
+    store: IngestionStore,
+) -> None:
+    limited = (KeyState(id="pk_1", type="web", enabled=True, kinds=("page/view",)),)
+    store.keep([configuration(2, keys=(KeyState(id="pk_1", type="web", enabled=True),))])
+
+    assert store.keep([configuration(1, name="older"), configuration(2, keys=limited)]) == 1
+
+    (state,) = store.states()
+    assert (state.name, state.keys) == ("Shop", limited)
 
 
 def test_a_state_is_read_back_as_it_came(store: IngestionStore) -> None:
@@ -130,9 +143,15 @@ def test_a_changed_key_takes_effect_within_two_seconds(broker_url: str, tmp_path
     publish_state(ingestion, configuration(1))
     wait_until(lambda: key_works(ingestion))
 
+    *others, server = configuration().keys
     began = stopwatch()
-    publish_state(ingestion, configuration(2, keys=(KeyState(id="pk_9", type="web", enabled=True),)))
-    wait_until(lambda: not key_works(ingestion))
+    publish_state(ingestion, configuration(2, keys=(*others, msgspec.structs.replace(server, kinds=("page/view",)))))
+    wait_until(lambda: b"kind_not_of_key" in send(ingestion, signal()).data)
+    assert stopwatch() - began < 2
+
+    began = stopwatch()
+    publish_state(ingestion, configuration(3, keys=(KeyState(id="pk_9", type="web", enabled=True),)))
+    wait_until(lambda: send(ingestion, signal()).status_code == 401)
     assert stopwatch() - began < 2
 
     publish_state(ingestion, configuration(1))

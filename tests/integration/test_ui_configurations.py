@@ -141,6 +141,29 @@ def test_the_secret_is_shown_once_after_creation_and_after_regeneration_never_in
     assert 'id="secret"' not in browser.get(here).text
 
 
+def test_a_key_is_limited_by_ticking_kinds_and_freed_again(installation: Installation, browser: Browser) -> None:
+    here = make(browser)
+    form = browser.get(f"{here}/keys/web/limits").text
+    assert 'value="cart/add"' in form
+    assert 'value="order/ship"' not in form
+    assert 'value="order/ship"' in browser.get(f"{here}/keys/server/limits").text
+
+    none = browser.post(f"{here}/keys/web/limits", {"which": "some", "kinds": "order/ship"})
+    some = browser.post(f"{here}/keys/web/limits", {"which": "some", "kinds": "cart/add"})
+
+    assert (none.status_code, "Tick at least one kind" in none.text) == (422, True)
+    assert some.headers["Location"].endswith("done=key_limited")
+    assert '<code class="id">cart/add</code>' in browser.get(here).text
+    assert re.search(r'value="cart/add" checked', browser.get(f"{here}/keys/web/limits").text)
+    state = configuration_state(installation.config.service.program.configurations.get(here.rpartition("/")[2]))
+    assert [key.kinds for key in state.keys] == [("cart/add",), None, None]
+
+    browser.post(f"{here}/keys/web/limits", {"which": "all", "kinds": "cart/add"})
+    assert '<code class="id">cart/add</code>' not in browser.get(here).text
+    stranger = make_user(installation.config.service, "viewer", "eve@example.com")
+    assert stranger.get(f"{here}/keys/web/limits").status_code == 403
+
+
 def test_a_key_that_was_replaced_meanwhile_is_not_replaced_again(installation: Installation, browser: Browser) -> None:
     here = make(browser)
     seen = re.search(r'name="key" value="(pk_\w+)"', browser.get(f"{here}/keys/web/regeneration").text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.configurations import AudienceState, ConfigurationState, KeyState, normalise_domain
-from contracts.signals import CATALOGUE
+from contracts.signals import CATALOGUE, SignalKind
 from services.ingestion.admission import Admitted, Directory, admit, hash_secret, host_of, origin_allowed
 from services.ingestion.refusals import Refusal
 
@@ -123,6 +123,27 @@ def test_the_keys_of_a_deleted_configuration_are_unknown() -> None:
 )
 def test_a_kind_is_taken_only_from_its_touchpoints(key: str, kind: object, expected: int) -> None:
     assert status(admit(directory(), key, ORIGIN, SITE, kind, NOW)) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "kind", "code"),
+    [
+        (None, ADD, None),
+        (("cart/add", "page/view"), ADD, None),
+        (("page/view",), ADD, "kind_not_of_key"),
+        ((), ADD, "kind_not_of_key"),
+        (("cart/ad", "cart/add/"), ADD, "kind_not_of_key"),
+        (("order/ship",), SHIP, "kind_not_allowed"),
+    ],
+)
+def test_a_key_sends_only_the_kinds_that_it_is_limited_to(
+    kinds: tuple[str, ...] | None, kind: SignalKind, code: str | None
+) -> None:
+    known = directory(configuration(keys=(KeyState(id="pk_web", type="web", enabled=True, kinds=kinds),)))
+
+    outcome = admit(known, "pk_web", ORIGIN, SITE, kind, NOW)
+
+    assert (outcome.code if isinstance(outcome, Refusal) else None) == code
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from services.config.store.rows import (
     audit_entry_of,
     configuration_of,
     configuration_row,
+    key_limits,
     key_of,
     key_row,
     moment_of,
@@ -38,7 +39,7 @@ _CONFIGURATION_COLUMNS = (
 )
 _KEY_COLUMNS = (
     *("id", "configuration_id", "type", "enabled", "secret_hash", "created_at", "expires_at", "last_used_at"),
-    "uses_noted",
+    *("uses_noted", "kinds"),
 )
 _MOMENT_COLUMNS = (
     *("id", "type", "name", "name_key", "search_key", "description", "configuration_id", "settings", "status"),
@@ -179,8 +180,8 @@ class ConfigStore:
         ids = [key.id for key in value.keys]
         table.delete().where(table.configuration_id == value.id, table.id.not_in(ids)).execute()
         for key in value.keys:
-            changed = table.update(enabled=key.enabled, expires_at=key.expires_at).where(table.id == key.id).execute()
-            if not changed:
+            row = {"enabled": key.enabled, "expires_at": key.expires_at, **key_limits(key)}
+            if not table.update(**row).where(table.id == key.id).execute():
                 table.insert(**key_row(key, value.id)).execute()
 
     # Moments.

@@ -102,13 +102,20 @@ def key_row(key: Key, configuration_id: str) -> Row:
         "expires_at": key.expires_at,
         "last_used_at": key.last_used_at,
         "uses_noted": key.uses_noted,
+        **key_limits(key),
     }
+
+
+def key_limits(key: Key) -> Row:
+    """The columns that say what a key may send."""
+    return {"kinds": None if key.kinds is None else to_json(key.kinds)}
 
 
 def key_of(row: Row) -> Key:
     """The key of a row."""
     fields = {name: value for name, value in row.items() if name != "configuration_id"}
-    return Key(**{**fields, "enabled": bool(row["enabled"]), "uses_noted": bool(row["uses_noted"])})
+    kinds = None if row["kinds"] is None else tuple(msgspec.json.decode(row["kinds"]))
+    return Key(**{**fields, "enabled": bool(row["enabled"]), "uses_noted": bool(row["uses_noted"]), "kinds": kinds})
 
 
 def moment_row(value: Moment) -> Row:

@@ -81,10 +81,10 @@ class One(MethodView):
 @blueprint.arguments(KeyChangeSchema)
 @blueprint.response(200, ConfigurationSchema)
 @blueprint.refuses(NotFound, VersionConflict)
-def switch_key(change: dict[str, Any], configuration_id: UUID, key: str) -> Any:
-    """Enable or disable a key, named by its type (web, app, server) or its id."""
+def change_key(changes: dict[str, Any], configuration_id: UUID, key: str) -> Any:
+    """Enable, disable or limit a key, named by its type (web, app, server) or its id; what is not named stays."""
     configurations = program().configurations
-    return tagged(configurations.switch_key(str(configuration_id), key, **change, expected=expected_version()))
+    return tagged(configurations.change_key(str(configuration_id), key, changes, expected_version()))
 
 
 @blueprint.route("/<uuid:configuration_id>/keys/<key>/regenerate", methods=["POST"], parameters=[_KEY])

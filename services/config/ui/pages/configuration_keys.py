@@ -43,7 +43,7 @@ _KEY = "/configurations/<uuid:configuration_id>/keys/<any(web, app, server):type
 def switch(configuration_id: UUID, type: str) -> Response:
     """Switch a key on or off."""
     enabled = request.form.get("wanted", request.form.get("enabled")) == "on"
-    program().configurations.switch_key(str(configuration_id), type, enabled=enabled)
+    program().configurations.change_key(str(configuration_id), type, {"enabled": enabled})
     return _back(configuration_id, "key_on" if enabled else "key_off")
 
 
