@@ -22,6 +22,7 @@ SERVERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "PostgreSQL": ("tests.support.postgres", ("postgresql",)),
     "Chromium": ("tests.support.chromium", ("chromium", "fonts-dejavu-core", "fonts-noto-color-emoji")),
     "axe-core": ("tests.support.axe", ("npm",)),
+    "clients for Node": ("tests.support.npm", ("nodejs", "npm")),
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile")

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -14,45 +14,17 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route
-from werkzeug.serving import BaseWSGIServer, make_server
 
 from contracts.signals import SignalData, decode_signal
 from contracts.topology import partition_queue
 from examples.shop.serving import serve_shop
 from services.ingestion.wiring import Ingestion
 from tests.support.ingestion import configuration, configure, settings_for, start_ingestion, wait_until
+from tests.support.way import Way, at_port
 
 HOST = "shop.localhost"
 PATIENCE = 20.0
 DOCUMENT = Path(__file__).parents[2] / "docs/web-sdk.md"
-
-
-@dataclass(slots=True)
-class Way:
-    """What lies between the page and ingestion: it can refuse, and lose an answer after the signals were taken."""
-
-    app: Any
-    refuse: int = 0
-    status: str = "503 Service Unavailable"
-    retry_after: str = "1"
-    lose_answers: int = 0
-
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        """WSGI."""
-        if environ["REQUEST_METHOD"] == "POST" and self.refuse:
-            self.refuse -= 1
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            origin = environ.get("HTTP_ORIGIN", "")
-            headers = [("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", "Retry-After")]
-            start(self.status, [*headers, ("Retry-After", self.retry_after), ("Content-Length", "0")])
-            return [b""]
-        if environ["REQUEST_METHOD"] == "POST" and self.lose_answers:
-            self.lose_answers -= 1
-            b"".join(self.app(environ, lambda *_: None))
-            start("502 Bad Gateway", [("Content-Length", "0")])
-            return [b""]
-        answer: Iterable[bytes] = self.app(environ, start)
-        return answer
 
 
 @dataclass(slots=True)
@@ -104,16 +76,13 @@ def shared_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     ingestion = start_ingestion(settings_for(tmp_path_factory.mktemp("sdk"), MOMENTS_PARTITIONS="4"))
     configure(ingestion, configuration(domains=(HOST,)))
     way = Way(ingestion.app)
-    server: BaseWSGIServer = make_server("127.0.0.1", 0, way, threaded=True)
-    shop = serve_shop("pk_1", f"http://127.0.0.1:{server.server_port}")
-    threads = [threading.Thread(target=each.serve_forever, daemon=True) for each in (server, shop)]
-    for thread in threads:
+    with at_port(way) as port:
+        shop = serve_shop("pk_1", f"http://127.0.0.1:{port}")
+        thread = threading.Thread(target=shop.serve_forever, daemon=True)
         thread.start()
-    yield Rig(ingestion, way, shop, server.server_port)
-    for each in (server, shop):
-        each.shutdown()
-        each.server_close()
-    for thread in threads:
+        yield Rig(ingestion, way, shop, port)
+        shop.shutdown()
+        shop.server_close()
         thread.join()
     ingestion.close()
 

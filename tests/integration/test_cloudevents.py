@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +16,12 @@ import requests
 from cloudevents.core.bindings import http
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
-from werkzeug.serving import make_server
 
 from contracts.signals import Signal
 from contracts.times import from_datetime
 from services.ingestion.wiring import Ingestion
 from tests.support.ingestion import ORIGIN, configuration, configure, recorded, settings_for, start_ingestion
+from tests.support.way import at_port
 
 TIME = datetime(2026, 11, 23, 10, 15, 30, 123000, tzinfo=UTC)
 STRUCTURED = "application/cloudevents+json"
@@ -52,13 +51,8 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """One process for all tests here; each takes what it recorded."""
     ingestion = start_ingestion(settings_for(tmp_path_factory.mktemp("cloudevents"), MOMENTS_PARTITIONS="4"))
     configure(ingestion, configuration())
-    server = make_server("127.0.0.1", 0, ingestion.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield Rig(ingestion, f"http://127.0.0.1:{server.server_port}")
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with at_port(ingestion.app) as port:
+        yield Rig(ingestion, f"http://127.0.0.1:{port}")
     ingestion.close()
 
 

@@ -4,42 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import rudderstack.analytics.client
 import segment.analytics.client
-from werkzeug.serving import make_server
 
 from contracts.signals import Signal
 from services.ingestion.wiring import Ingestion
 from tests.support.ingestion import ORIGIN, configuration, configure, recorded, settings_for, start_ingestion
+from tests.support.way import Way, at_port
 
 SERVER_KEY = "sk_1:secret"
 MUG = {"product_id": "mug", "name": "Blue mug", "price": 12.5, "quantity": 1, "currency": "EUR"}
-
-
-@dataclass(slots=True)
-class Way:
-    """WSGI in front of ingestion that refuses so many requests."""
-
-    app: Any
-    refuse: int = 0
-    refused: int = 0
-
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        """Refuse, or pass on."""
-        if self.refuse:
-            self.refuse -= 1
-            self.refused += 1
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            start("503 Service Unavailable", [("Retry-After", "1"), ("Content-Length", "2")])
-            return [b"{}"]
-        answer: Iterable[bytes] = self.app(environ, start)
-        return answer
 
 
 @dataclass(slots=True)
@@ -61,13 +40,8 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     ingestion = start_ingestion(settings_for(tmp_path_factory.mktemp("segment"), MOMENTS_PARTITIONS="4"))
     configure(ingestion, configuration())
     way = Way(ingestion.app)
-    server = make_server("127.0.0.1", 0, way, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield Rig(ingestion, way, f"http://127.0.0.1:{server.server_port}")
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with at_port(way) as port:
+        yield Rig(ingestion, way, f"http://127.0.0.1:{port}")
     ingestion.close()
 
 
