@@ -22,6 +22,12 @@ REFUSALS = "moments.refusals"
 KEY_USES = "moments.key-uses"
 """Exchange and queue of the latest uses of keys that ingestion tells of."""
 WEBHOOKS = "moments.webhooks"
+ERASURES = "moments.erasures"
+"""Exchange by which trigger tells the services that keep anything of a customer whom to erase."""
+ERASURES_DONE = "moments.erasures-done"
+"""Exchange and queue by which they answer that it is done."""
+ERASURE_READERS = ("config", "ingestion")
+"""Who must answer before an erasure is complete."""
 
 STATE_MOMENT = "state.moment"
 STATE_CONFIGURATION = "state.configuration"
@@ -134,6 +140,11 @@ def state_queue(reader: str) -> str:
     return f"moments.state.{reader}"
 
 
+def erasures_queue(reader: str) -> str:
+    """The queue by which a service is told of erasures; it stands also while that service is away."""
+    return f"{ERASURES}.{reader}"
+
+
 def moments_topology(partitions: int) -> Topology:
     """The whole installation's shape for a number of partitions."""
     queues = [
@@ -144,6 +155,8 @@ def moments_topology(partitions: int) -> Topology:
         Queue(REFUSALS, max_length=20_000, overflow="drop-head", dead_letter=DEAD_LETTERS),
         Queue(KEY_USES, max_length=20_000, overflow="drop-head", dead_letter=DEAD_LETTERS),
         WEBHOOKS_QUEUE,
+        Queue(ERASURES_DONE, dead_letter=DEAD_LETTERS),
+        *(Queue(erasures_queue(reader), dead_letter=DEAD_LETTERS) for reader in ERASURE_READERS),
     ]
     queues += [Queue(partition_queue(n), single_active=True, dead_letter=DEAD_LETTERS) for n in range(partitions)]
     bindings = [
@@ -153,6 +166,8 @@ def moments_topology(partitions: int) -> Topology:
         Binding(DEAD_LETTERS, DEAD_LETTERS, ""),
         Binding(REFUSALS, REFUSALS, ""),
         Binding(KEY_USES, KEY_USES, ""),
+        Binding(ERASURES_DONE, ERASURES_DONE, ""),
+        *(Binding(ERASURES, erasures_queue(reader), "") for reader in ERASURE_READERS),
         Binding(JOURNEYS_UNROUTED, UNROUTED, "moment.#"),
         Binding(CONFIGURATION, SNAPSHOT_REQUESTS, SNAPSHOT_REQUEST),
     ]
@@ -168,6 +183,8 @@ def moments_topology(partitions: int) -> Topology:
             Exchange(DEAD_LETTERS, "fanout"),
             Exchange(REFUSALS, "fanout"),
             Exchange(KEY_USES, "fanout"),
+            Exchange(ERASURES, "fanout"),
+            Exchange(ERASURES_DONE, "fanout"),
         ),
         queues=tuple(queues),
         bindings=tuple(bindings),

@@ -6,13 +6,17 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from flask import request
+from flask import g, request
 
 from contracts.tokens import SCOPES, TOKEN_PREFIX, Scope
 from shared.clock import Clock
 from shared.http import NotAllowed, NotAuthenticated, bearer_token, is_token
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+ADMIN_CALLER = "admin token"
+"""How the holder of the installation's token is called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,7 @@ class Bearers:
     def admit(self) -> ApiToken | None:
         """The token of the present request, None for the admin token; raises NotAuthenticated and NotAllowed."""
         given = bearer_token()
+        g.caller = ADMIN_CALLER
         if is_token(given, self.admin_token):
             return None
         found = self.find(token_hash(self.pepper, given)) if given.startswith(f"{TOKEN_PREFIX}_") else None
@@ -51,6 +56,7 @@ class Bearers:
         needed = self.needed_scope()
         if SCOPES.index(found.scope) < SCOPES.index(needed):
             raise NotAllowed(f"The token {found.name!r} has the scope {found.scope}; this needs {needed}.")
+        g.caller = found.name
         return found
 
     def needed_scope(self) -> Scope:
@@ -66,3 +72,8 @@ class Bearers:
 def token_hash(pepper: bytes, token: str) -> str:
     """The hex HMAC-SHA256 by which a token is recognised."""
     return hmac.digest(pepper, token.encode("utf-8", "replace"), "sha256").hex()
+
+
+def caller() -> str:
+    """The name of the token that the present request was admitted by."""
+    return str(g.get("caller", ADMIN_CALLER))

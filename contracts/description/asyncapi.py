@@ -11,6 +11,8 @@ from contracts.description.schemas import definitions_for
 from contracts.signals import KINDS
 from contracts.topology import (
     CONFIGURATION,
+    ERASURES,
+    ERASURES_DONE,
     JOURNEYS,
     JOURNEYS_UNROUTED,
     KEY_USES,
@@ -35,6 +37,10 @@ word, `#` any number), and deduplicates by the event's id. A queue that is bound
 `moments.unrouted`; unbound signals and profiles are dropped.
 
 Channels whose messages have the tag `services` are between the services of an installation: not for journeys."""
+
+
+_TRIGGERS_OWN = ["marker", "tombstone"]
+"""What trigger sends through partitions to itself."""
 
 
 def asyncapi_document() -> dict[str, Any]:
@@ -107,7 +113,7 @@ def _service_channels(messages: Iterable[Described]) -> dict[str, Any]:
             "partition.{partition}",
             "One queue for each partition of the customers, `moments.partition.NN`, read by one trigger process.",
             PARTITIONS,
-            [*signals, "marker"],
+            [*signals, *_TRIGGERS_OWN],
         )
         | {
             "parameters": {
@@ -120,7 +126,7 @@ def _service_channels(messages: Iterable[Described]) -> dict[str, Any]:
         },
     }
     for message in messages:
-        if message.exchange in (CONFIGURATION, REFUSALS, KEY_USES):
+        if message.exchange in (CONFIGURATION, REFUSALS, KEY_USES, ERASURES, ERASURES_DONE):
             channels[message.name] = _channel(message.name, message.summary, message.exchange, [message.name])
     return channels
 
@@ -160,7 +166,7 @@ def _service_operations(channels: dict[str, Any]) -> dict[str, Any]:
     """Every channel has a sender and a reader; what ingestion sends is read by partition."""
     operations: dict[str, Any] = {}
     for name, channel in channels.items():
-        sent = ["marker"] if name == PARTITIONS else None
+        sent = _TRIGGERS_OWN if name == PARTITIONS else None
         operations[f"send.{name}"] = _operation("send", name, channel, "services", sent)
         if name != SIGNALS:
             operations[f"receive.{name}"] = _operation("receive", name, channel, "services")

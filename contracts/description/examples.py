@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from contracts.configurations import KEY_PREFIXES, AudienceState, ConfigurationState, KeyState
+from contracts.erasures import ErasureDone, ProfileErased, Tombstone
 from contracts.events import (
     audience_profile_data,
     encode_moment_event,
@@ -249,3 +250,23 @@ def refused_message() -> bytes:
 def key_used_message() -> bytes:
     """A use of a key."""
     return msgspec.json.encode(KeyUsed(key=_KEY, at=TIME + SECOND))
+
+
+_ERASURE = "5f7c1f5e-0a55-4a8f-9d53-6a3f6c1f7f10"
+
+
+def tombstone_message() -> bytes:
+    """A tombstone in partition 7."""
+    return msgspec.json.encode(Tombstone(erasure=_ERASURE, partition=7))
+
+
+def profile_erased_message() -> bytes:
+    """A customer is to be erased, and not to be listened to any more."""
+    return msgspec.json.encode(
+        ProfileErased(erasure=_ERASURE, at=TIME, configuration=STATE.id, id_type="email", profile=ADA, suppress=True)
+    )
+
+
+def erasure_done_message() -> bytes:
+    """Ingestion has erased what it kept."""
+    return msgspec.json.encode(ErasureDone(erasure=_ERASURE, reader="ingestion", at=TIME + SECOND, counts={"spool": 2}))

@@ -17,6 +17,14 @@ from contracts.description.schemas import (
     struct_schema,
     with_properties,
 )
+from contracts.erasures import (
+    ERASURE_DONE,
+    PROFILE_ERASED,
+    TOMBSTONE_TYPE,
+    ErasureDone,
+    ProfileErased,
+    Tombstone,
+)
 from contracts.events import (
     AUDIENCE_PROFILE,
     AudienceProfileData,
@@ -34,6 +42,8 @@ from contracts.templates import Template, product_templates
 from contracts.tokens import TokenState
 from contracts.topology import (
     CONFIGURATION,
+    ERASURES,
+    ERASURES_DONE,
     JOURNEYS,
     KEY_USES,
     PARTITIONS,
@@ -290,13 +300,43 @@ def _states(template: Template) -> Iterator[Described]:
             examples.marker_message(),
             MARKER_TYPE,
         ),
+        (
+            "tombstone",
+            "Tombstone",
+            "Trigger's own message through a partition: a customer of it is to be erased.",
+            PARTITIONS,
+            Tombstone,
+            words.TOMBSTONE,
+            examples.tombstone_message(),
+            TOMBSTONE_TYPE,
+        ),
+        (
+            PROFILE_ERASED,
+            "Erased customer",
+            "Trigger has erased a customer; every service erases what it keeps itself, and answers.",
+            ERASURES,
+            ProfileErased,
+            words.PROFILE_ERASED,
+            examples.profile_erased_message(),
+            _JSON,
+        ),
+        (
+            ERASURE_DONE,
+            "Answer to an erasure",
+            "A service has erased a customer from its stores.",
+            ERASURES_DONE,
+            ErasureDone,
+            words.ERASURE_DONE,
+            examples.erasure_done_message(),
+            _JSON,
+        ),
     ):
         yield Described(
             name=name,
             title=title,
             summary=summary,
             exchange=exchange,
-            routing_key="partition.*" if name == "marker" else name,
+            routing_key="partition.*" if exchange == PARTITIONS else name,
             readers="services",
             schema=struct_schema(struct, fragments),
             example=example,

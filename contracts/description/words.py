@@ -347,3 +347,22 @@ KEY_USED: dict[str, Fragment] = {
     "key": text("The id of the key, without its secret."),
     "at": micros("When the latest request that it admitted was received."),
 }
+
+TOMBSTONE: dict[str, Fragment] = {
+    "erasure": text("The id of the erasure; it names nobody.", format="uuid"),
+    "partition": count("The partition that it goes through."),
+}
+PROFILE_ERASED: dict[str, Fragment] = {
+    "erasure": text("The id of the erasure, for the answer.", format="uuid"),
+    "at": micros("All that was received by then is meant."),
+    "configuration": text("The id of the audience configuration."),
+    "idType": text("How the customer is addressed.", enum=ID_TYPES),
+    "profile": text("The customer's address, in normal form."),
+    "suppress": {"description": "Signals of the customer are to be refused from now on."},
+}
+ERASURE_DONE: dict[str, Fragment] = {
+    "erasure": text("The id of the erasure.", format="uuid"),
+    "reader": text("The service that has erased what it kept."),
+    "at": micros("When it was done."),
+    "counts": {"type": "object", "description": "Store: how many rows went.", "additionalProperties": count("Rows.")},
+}

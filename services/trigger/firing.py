@@ -19,6 +19,7 @@ from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import due_of
 from services.trigger.registry import Registry
 from services.trigger.store.cache import Cache, Stored
+from services.trigger.store.erasures import doomed_profiles
 from services.trigger.store.raises import RaiseRow, insert_raises, last_raises, raised_orders
 from services.trigger.store.records import add_counts, last_sequence
 from services.trigger.store.rollups import Outcome, feed_outcomes
@@ -69,6 +70,8 @@ def fire(
     candidates, orphans = _candidates(shelf, found, registry)
     if len(found) >= CHUNK:
         candidates += _companions(rows, shelf, candidates, registry, credits, now)
+    doomed = doomed_profiles(rows)  # their waits are left to the tombstone, which suppresses them
+    candidates = [each for each in candidates if each.stored.profile_key not in doomed]
     delete_waits(rows, [row.key for row in orphans])
     shelf.fetch_history({id(c.stored.process): c.stored.process for c in candidates}.values())
     batch = _Batch(rows, outbox, registry, now, last_sequence(rows))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from contracts.erasures import TOMBSTONE_ID_PREFIX, Tombstone, UnreadableErasure, decode_tombstone
 from contracts.signals import UnreadableSignal, decode_signal
 from contracts.topology import partition_of
 from contracts.wire import MARKER_ID_PREFIX, Marker, UnreadableMessage, decode_marker
@@ -32,6 +33,7 @@ class Sorted:
 
     arrivals: list[Arrival] = field(default_factory=list)
     markers: list[Marker] = field(default_factory=list)
+    tombstones: list[Tombstone] = field(default_factory=list)
     unreadable: list[tuple[Delivery, str]] = field(default_factory=list)
     partitions: set[int] = field(default_factory=set)
 
@@ -55,8 +57,11 @@ def sort_deliveries(deliveries: Sequence[Delivery], partitions: int) -> Sorted:
             if delivery.message_id.startswith(MARKER_ID_PREFIX):
                 found.markers.append(decode_marker(delivery.body))
                 continue
+            if delivery.message_id.startswith(TOMBSTONE_ID_PREFIX):
+                found.tombstones.append(decode_tombstone(delivery.body))
+                continue
             signal = decode_signal(delivery.body)
-        except (UnreadableSignal, UnreadableMessage) as error:
+        except (UnreadableSignal, UnreadableMessage, UnreadableErasure) as error:
             found.unreadable.append((delivery, str(error)))
             continue
         if partition_of(signal.configuration, signal.id_type, signal.profile, partitions) != partition:
@@ -67,9 +72,16 @@ def sort_deliveries(deliveries: Sequence[Delivery], partitions: int) -> Sorted:
 
 
 def apply_batch(
-    rows: Rows, outbox: Outbox, arrivals: Sequence[Arrival], registry: Registry, now: int, cache: Cache | None = None
+    rows: Rows,
+    outbox: Outbox,
+    arrivals: Sequence[Arrival],
+    registry: Registry,
+    now: int,
+    cache: Cache | None = None,
+    *,
+    counted: bool = False,
 ) -> Applied:
-    """Apply signals inside the caller's transaction. `now`: the worker's clock, µs."""
+    """Apply signals inside the caller's transaction. `now`: the worker's clock, µs. `counted`: they are already."""
     if not arrivals:
         return Applied(0, 0, None)
     cache = cache if cache is not None else Cache()
@@ -82,8 +94,9 @@ def apply_batch(
         effects.after = arrival.entry.sequence - 1
         apply_signal(shelf, arrival.entry, arrival.profile, arrival.membership, registry.book, effects)
         shelf.note_level(arrival)
-    _count_signals(new, registry, effects)
-    count_received(rows, (arrival.signal for arrival in new), arrivals[0].partition)
+    if not counted:
+        _count_signals(new, registry, effects)
+        count_received(rows, (arrival.signal for arrival in new), arrivals[0].partition)
     shelf.save()
     save_effects(rows, effects, shelf.stored, arrivals[0].partition, now)
     if effects.recoveries:

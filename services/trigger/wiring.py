@@ -10,11 +10,12 @@ from prometheus_client import REGISTRY
 
 from contracts.templates import templates, use_templates
 from contracts.times import SECOND
-from services.trigger.api import analytics_views, backtest_views, explanation_views, recent_views
+from services.trigger.api import analytics_views, backtest_views, erasure_views, explanation_views, recent_views
 from services.trigger.api.analytics import Analytics
 from services.trigger.api.audience_readings import AudienceReadings
 from services.trigger.api.audiences import AUDIENCES, audiences
 from services.trigger.api.backtests import Backtests
+from services.trigger.api.erasures import Erasures
 from services.trigger.api.explanations import Explanations
 from services.trigger.api.readings import Readings
 from services.trigger.api.recent import RecentSignals
@@ -58,7 +59,7 @@ class Trigger:
             pepper=settings.secret_pepper,
             clock=clock,
             find=lambda hash: find_token(self._rows, hash),
-            scopes={},
+            scopes={"/api/v1/erasures": "admin", "/api/v1/profiles": "admin"},
             harmless=("/preview",),
         )
         self._gauges = TriggerGauges(self._rows, clock)
@@ -74,6 +75,8 @@ class Trigger:
                 explanation_views.blueprint,
                 recent_views.blueprint,
                 audiences,
+                erasure_views.blueprint,
+                erasure_views.profiles,
                 backtest_views.blueprint,
                 webhooks,
             ),
@@ -85,6 +88,9 @@ class Trigger:
         terms = Terms(templates(), settings.expiry, settings.attribution)
         self.app.extensions[explanation_views.EXTENSION] = Explanations(self._rows, terms)
         self.app.extensions[recent_views.EXTENSION] = RecentSignals(self._rows, terms, clock)
+        self.app.extensions[erasure_views.EXTENSION] = Erasures(
+            self._rows, clock, settings.secret_pepper, settings.partitions
+        )
         analytics = Analytics(self._rows, templates(), clock, settings.minutes_kept)
         self.streams = Streams(analytics, clock, settings.streams)
         self.app.extensions[analytics_views.EXTENSION] = analytics

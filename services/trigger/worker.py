@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import structlog
 
 from contracts.configurations import ConfigurationState
+from contracts.erasures import Tombstone
 from contracts.templates import use_templates
 from contracts.times import SECOND
 from contracts.tokens import TokenState
@@ -20,6 +21,7 @@ from contracts.wire import Marker
 from services.trigger.alarm import Alarm
 from services.trigger.changes import Changes
 from services.trigger.dead_letters import dead_letter
+from services.trigger.erasing import Eraser, resend_tombstones
 from services.trigger.firing import fire
 from services.trigger.following import Follower, State
 from services.trigger.housekeeping import DUTIES, House, Keeper
@@ -79,6 +81,7 @@ class Worker:
         self._credits: dict[int, int] = {}
         self._relay = RelayThread(self._make_relay())
         self._outbox = Outbox(self._database, clock, self._relay.nudge)
+        self._eraser = Eraser(settings.secret_pepper, self._outbox)
         self._follower = Follower(broker, self._publisher, settings.trigger_name)
         self._refusals = refusal_reader(broker, Rows(self._database))
         self._keeper = Keeper(DUTIES, self._transaction, self._house)
@@ -185,6 +188,8 @@ class Worker:
         applied = self._apply(found)
         for delivery, reason in found.unreadable:
             self._dead_letter(delivery, reason)
+        for tombstone in found.tombstones:
+            self._erase(tombstone)
         consumer.ack(deliveries[-1])
         self._alarm.at(applied.earliest_due)
         for marker in found.markers:
@@ -198,6 +203,7 @@ class Worker:
         with self._database.atomic():
             taken = {n: records.take_partition(self._rows, n, self._settings.trigger_name) for n in new}
             settled = records.settled_versions(self._rows, new)
+            self._eraser.load(self._rows)
         self._cache.clear()  # what was read of these partitions before may be another's past
         self._epochs.update(taken)
         self._markers.forget(new)
@@ -220,7 +226,26 @@ class Worker:
             return self._apply_singly(found.arrivals)
 
     def _apply_in(self, rows: Rows, arrivals: Sequence[Arrival]) -> Applied:
-        return apply_batch(rows, self._outbox, arrivals, self._registry, self._clock.now(), self._cache)
+        admitted = self._eraser.admit(rows, arrivals)
+        return apply_batch(rows, self._outbox, admitted, self._registry, self._clock.now(), self._cache)
+
+    def _erase(self, tombstone: Tombstone) -> None:
+        """A tombstone that cannot be taken must not hold the partition up; it is sent again."""
+        try:
+            self._erase_in(tombstone)
+        except _FAULTS:
+            raise
+        except Exception:
+            _log.exception("worker.not_erased", erasure=tombstone.erasure)
+
+    def _erase_in(self, tombstone: Tombstone) -> None:
+        """What came since the request stands in the log already, perhaps: it is applied anew, and counted once."""
+        now = self._clock.now()
+        with self._transaction() as rows:
+            since = self._eraser.erase(rows, self._cache, tombstone.erasure, now)
+            applied = apply_batch(rows, self._outbox, since, self._registry, now, self._cache, counted=True)
+            self._eraser.load(rows)
+        self._alarm.at(applied.earliest_due)
 
     def _apply_singly(self, arrivals: Sequence[Arrival]) -> Applied:
         """One signal to a transaction: what the engine cannot take goes to the dead letters, the rest goes on."""
@@ -330,6 +355,7 @@ class Worker:
             if caught:
                 _log.info("worker.sweeper_caught", partitions=caught)
             self._ask_for_unsent()
+            resend_tombstones(Rows(self._database), self._publisher, self._clock.now())
             with self._database.atomic():
                 name, now = self._settings.trigger_name, self._clock.now()
                 records.note_worker(Rows(self._database), name, now, list(self._epochs))

@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from contracts.erasures import ERASURE_DONE, PROFILE_ERASED
 from contracts.events import AUDIENCE_PROFILE
 from contracts.signals import KINDS
 from contracts.templates import product_templates
 from contracts.topology import (
     CONFIGURATION,
     DEAD_LETTERS,
+    ERASURES,
+    ERASURES_DONE,
     JOURNEYS,
     JOURNEYS_UNROUTED,
     KEY_USES,
@@ -137,6 +140,7 @@ def test_every_published_routing_key_has_a_channel_on_the_right_exchange() -> No
     expected |= {f"moment.{template.type}.recovered": JOURNEYS for template in templates if template.completes}
     expected |= dict.fromkeys((STATE_MOMENT, STATE_CONFIGURATION, STATE_TOKEN, SNAPSHOT_REQUEST), CONFIGURATION)
     expected |= {SIGNAL_REFUSED: REFUSALS, KEY_USED: KEY_USES}
+    expected |= {PROFILE_ERASED: ERASURES, ERASURE_DONE: ERASURES_DONE}
 
     found = {
         channel["address"]: channel["bindings"]["amqp"]["exchange"]["name"]

@@ -15,6 +15,7 @@ import pytest
 
 from contracts.configurations import ConfigurationState
 from contracts.description import all_messages
+from contracts.erasures import ErasureDone, ProfileErased, Tombstone
 from contracts.events import (
     AudienceProfileEvent,
     MomentEvent,
@@ -54,6 +55,9 @@ GOLDEN: dict[str, tuple[str, Any, str]] = {
     "signal.refused.v1.with-key": ("signal.refused", SignalRefused, "7c470dc61a4c8b0e"),
     "key.used.v1": ("key.used", KeyUsed, "f3bc7aacd38df6a7"),
     "marker.v1": ("marker", Marker, "dd101c1c2cfb80e8"),
+    "tombstone.v1": ("tombstone", Tombstone, "8c99658cba294ec1"),
+    "profile.erased.v1": ("profile.erased", ProfileErased, "0333cbc406864109"),
+    "erasure.done.v1": ("erasure.done", ErasureDone, "0b94560d1ac84e53"),
 }
 """File → the schema of today, the struct that reads it, the digest of its bytes."""
 

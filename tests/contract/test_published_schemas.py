@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from contracts import wire
+from contracts import erasures, wire
 from contracts.description import Described, all_messages
 from contracts.description.schemas import content_schema, definitions_for
+from contracts.erasures import ERASURE_DONE, PROFILE_ERASED
 from contracts.events import (
     AudienceProfileEvent,
     MomentEvent,
@@ -79,7 +80,8 @@ def holder(name: str) -> Draft202012Validator:
 def test_there_is_a_schema_of_every_message_and_no_other() -> None:
     templates = product_templates().values()
 
-    expected = {"signal", "moment", "moment.recovered", "audience.profile", "marker"}
+    expected = {"signal", "moment", "moment.recovered", "audience.profile", "marker", "tombstone"}
+    expected |= {PROFILE_ERASED, ERASURE_DONE}
     expected |= {STATE_CONFIGURATION, STATE_MOMENT, STATE_TOKEN, SNAPSHOT_REQUEST, SIGNAL_REFUSED, KEY_USED}
     expected |= {kind.routing_key for kind in KINDS}
     expected |= {f"moment.{template.type}" for template in templates}
@@ -93,7 +95,12 @@ def test_there_is_a_schema_of_every_message_and_no_other() -> None:
 
 
 def test_every_struct_that_services_send_each_other_has_a_schema() -> None:
-    structs = [value for value in vars(wire).values() if getattr(value, "__module__", "") == wire.__name__]
+    structs = [
+        value
+        for module in (wire, erasures)
+        for value in vars(module).values()
+        if getattr(value, "__module__", "") == module.__name__
+    ]
     sent = [struct for struct in structs if isinstance(struct, type) and issubclass(struct, msgspec.Struct)]
 
     described = {frozenset(schema_of(name)["properties"]) for name in MESSAGES}

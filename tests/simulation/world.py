@@ -125,7 +125,9 @@ class MemoryConsumer:
 
 
 class World:
-    """See the module."""
+    """See the module. `profiles`: the customers' ids."""
+
+    profiles: Sequence[str] = "abc"
 
     def __init__(self, folder: Path, seed: int, skews: Sequence[int] = (0, -SECOND, -MINUTE)):
         self.skews = skews
@@ -197,7 +199,7 @@ class World:
 
     def send(self) -> None:
         """A customer does something now, and the signal is acknowledged."""
-        profile, cart = self.random.choice("abc"), self.random.choice("xy")
+        profile, cart = self.random.choice(self.profiles), self.random.choice("xy")
         kind = self.random.choice(("cart/add", "cart/add", "cart/add", "cart/remove", "cart/purchase", "cart/clear"))
         now = self.now
         data = SignalData(

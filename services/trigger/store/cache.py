@@ -78,6 +78,13 @@ class Cache:
         if stored is not None:
             self.owned(stored.profile_key).keys[stored.identity.kind].remove(key)
 
+    def forget_profile(self, profile: bytes) -> None:
+        """A customer was erased."""
+        self.profiles.pop(profile, None)
+        owned = self.owners.pop(profile, None)
+        for key in [key for keys in owned.keys.values() for key in keys] if owned is not None else ():
+            self.stored.pop(key, None)
+
     def clear(self) -> None:
         """Forget everything."""
         self.profiles.clear()

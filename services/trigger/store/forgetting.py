@@ -74,7 +74,9 @@ def forget_raises(rows: Rows, moment_id: str, before: int) -> int:
         (moment_id, before, CHUNK),
     )
     rows.execute_many("DELETE FROM raises WHERE id = ?", [(row[0],) for row in found])
-    _count(rows, moment_id, Counter("raised" if raised else f"suppressed:{reason}" for _, raised, reason in found))
+    count_forgotten(
+        rows, moment_id, Counter("raised" if raised else f"suppressed:{reason}" for _, raised, reason in found)
+    )
     return len(found)
 
 
@@ -85,7 +87,7 @@ def forget_recoveries(rows: Rows, moment_id: str, before: int) -> int:
         (moment_id, before, CHUNK),
     )
     rows.execute_many("DELETE FROM recoveries WHERE raise_id = ?", found)
-    _count(rows, moment_id, {"recovered": len(found)})
+    count_forgotten(rows, moment_id, {"recovered": len(found)})
     return len(found)
 
 
@@ -102,7 +104,7 @@ def forget_contradictions(rows: Rows, after: Contradicted, before: int) -> tuple
         "DELETE FROM contradictions WHERE moment_id = ? AND profile_key = ? AND source = ? AND signal_id = ?", old
     )
     for moment_id, count in Counter(row[0] for row in old).items():
-        _count(rows, moment_id, {"contradicted": count})
+        count_forgotten(rows, moment_id, {"contradicted": count})
     if len(found) < CHUNK:
         return len(old), None
     moment, profile, source, signal, _ = found[-1]
@@ -115,7 +117,8 @@ def forgotten_counts(rows: Rows) -> dict[tuple[str, str], int]:
     return {(moment, counter): int(value) for moment, counter, value in found}
 
 
-def _count(rows: Rows, moment_id: str, counts: Mapping[str, int]) -> None:
+def count_forgotten(rows: Rows, moment_id: str, counts: Mapping[str, int]) -> None:
+    """So many rows that a moment's ledger counts are recorded no more: the audit adds them."""
     rows.insert(
         "forgotten",
         {"moment_id": "text", "counter": "text", "value": "int8"},

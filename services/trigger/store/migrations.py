@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.trigger.store.backtest_tables import BACKTEST_MIGRATION, RETIMED_MIGRATION
+from services.trigger.store.erasures import ERASURES_MIGRATION
 from services.trigger.store.forgetting import HOUSEKEEPING_MIGRATION
 from services.trigger.store.profiles import PROFILES_MIGRATION, PROFILES_SINCE_MIGRATION
 from services.trigger.store.received import RECEIVED_MIGRATION
@@ -138,4 +139,5 @@ MIGRATIONS = (
     RECEIVED_MIGRATION,
     TOKENS_MIGRATION,
     RETIMED_MIGRATION,
+    ERASURES_MIGRATION,
 )

@@ -40,6 +40,8 @@ _SIGNAL_COLUMNS = {
     "body": "bytea",
 }
 _SELECT_LEVELS = "SELECT sequence, body FROM signals WHERE level > 0 AND profile IN {values} AND level IN (?, ?)"
+_LAST = "SELECT max(coalesce((SELECT max(sequence) FROM signals), 0), coalesce((SELECT max(sequence) FROM log_end), 0))"
+"""Erased signals were the last ones, perhaps: their places are not given again."""
 _BOTH = sum(LEVELS.values())
 
 
@@ -201,7 +203,7 @@ class BatchShelf:
         if self._rows.postgresql:
             sql = "SELECT nextval('signal_sequence') FROM generate_series(1, ?)"
             return [row[0] for row in self._rows.execute(sql, (count,))]
-        last = self._rows.execute("SELECT max(sequence) FROM signals")[0][0] or 0
+        last = self._rows.execute(_LAST)[0][0]
         return range(last + 1, last + 1 + count)
 
     def _load(self, condition: str, keys: Iterable[bytes], *, more: Sequence[str] = ()) -> None:

@@ -12,8 +12,8 @@ import msgspec
 import structlog
 
 from contracts.topology import JOURNEYS, WEBHOOKS, WEBHOOKS_QUEUE, Binding
+from services.trigger.about import profile_in
 from services.trigger.dead_letters import dead_letter
-from services.trigger.engine.application import ProfileId
 from services.trigger.store.keys import profile_key
 from services.trigger.webhooks.patterns import matches
 from services.trigger.webhooks.store.deliveries import DeliveryRows, Taken
@@ -31,20 +31,6 @@ _CONFIRM = 10.0
 _LONGEST_TEXT = 1_000
 _COUNT_EVERY = 1_000
 """Counting what waits costs some milliseconds, so it is done once for so many events."""
-
-
-class _Profile(msgspec.Struct, rename="camel"):
-    id_type: str
-    id: str
-
-
-class _Configuration(msgspec.Struct):
-    id: str
-
-
-class _Data(msgspec.Struct, rename="camel"):
-    profile: _Profile | None = None
-    audience_configuration: _Configuration | None = None
 
 
 class _Envelope(msgspec.Struct):
@@ -215,10 +201,5 @@ def _read(delivery: Delivery) -> _Event:
 
 def _profile(data: Any) -> bytes | None:
     """The key of the profile that an event is about, where it says so."""
-    try:
-        read = msgspec.convert(data, _Data)
-    except msgspec.ValidationError:
-        return None
-    if read.profile is None or read.audience_configuration is None:
-        return None
-    return profile_key(ProfileId(read.audience_configuration.id, read.profile.id_type, read.profile.id))
+    found = profile_in(data)
+    return None if found is None else profile_key(found)

@@ -1,0 +1,198 @@
+"""Erasing a customer (DOMAIN §6.4, §6.11): what the owner of the partition does when the tombstone comes to it.
+
+The tombstone goes through the partition's queue like a signal, so that what lay before it has been applied, and what
+lies behind it is judged by its receipt: what was received by the instant of the request is dropped, however late it
+arrives; what was received since is applied, as of somebody who was never seen before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import structlog
+from prometheus_client import Counter as Metric
+
+from contracts.erasures import (
+    PROFILE_ERASED,
+    TOMBSTONE_ID_PREFIX,
+    TOMBSTONE_TYPE,
+    ProfileErased,
+    Tombstone,
+    erased_signal_of,
+    subject_of,
+)
+from contracts.signals import decode_signal
+from contracts.times import MINUTE
+from contracts.topology import ERASURES, PARTITIONS, partition_key
+from contracts.wire import encode
+from services.trigger.engine.application import ProfileId, profile_of
+from services.trigger.engine.membership import membership_of
+from services.trigger.store import erasing as store
+from services.trigger.store.cache import Cache
+from services.trigger.store.erasing import LoggedSignal
+from services.trigger.store.erasures import (
+    REQUESTED,
+    SIGNALS_BARRED,
+    Erasure,
+    add_erased_counts,
+    bar_signals,
+    barred_signals,
+    count_dropped,
+    erased_subjects,
+    erasures_in,
+    find_erasure,
+    note_erased,
+)
+from services.trigger.store.keys import profile_key, signal_key
+from services.trigger.store.rows import Rows
+from services.trigger.store.shelf import Arrival
+from services.trigger.webhooks.store.deliveries import DeliveryRows
+from shared.broker import Message, Publisher
+from shared.outbox import Outbox
+
+RESEND_AFTER = 5 * MINUTE
+"""Longer than a backlog usually takes; a tombstone that comes twice does no harm."""
+
+SERVICE = "trigger"
+"""Under which trigger's own counts stand in a receipt."""
+
+_DROPPED = Metric("moments_trigger_erased_dropped", "Signals dropped since their customer was erased before.")
+_log = structlog.get_logger("trigger.erasing")
+
+
+class Eraser:
+    """Knows who was erased, and erases. Used by the worker's thread.
+
+    What it knows is true as long as the worker owns its partitions: `load` it whenever some are taken.
+    """
+
+    def __init__(self, pepper: bytes, outbox: Outbox) -> None:
+        self._pepper = pepper
+        self._outbox = outbox
+        self._erased: dict[bytes, int] = {}
+
+    def load(self, rows: Rows) -> None:
+        """Learn who was erased, by whichever worker."""
+        self._erased = erased_subjects(rows)
+
+    def admit(self, rows: Rows, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
+        """Leave out, and count, what erased customers sent before the erasure, or send once more."""
+        if not self._erased:
+            return arrivals
+        suspects = {n: (each, at) for n, each in enumerate(arrivals) if (at := self._erased_at(each)) is not None}
+        if not suspects:
+            return arrivals
+        names = {n: self._name_of(each) for n, (each, _) in suspects.items()}
+        barred = barred_signals(rows, names.values())
+        dropped = {n for n, (each, at) in suspects.items() if each.signal.received_at <= at or names[n] in barred}
+        count_dropped(rows, Counter(self._subject(suspects[n][0].profile) for n in dropped))
+        _DROPPED.inc(len(dropped))
+        return [each for n, each in enumerate(arrivals) if n not in dropped]
+
+    def erase(self, rows: Rows, cache: Cache, erasure_id: str, now: int) -> list[Arrival]:
+        """Erase, in the caller's transaction; what the customer sent since the request is to be applied anew.
+
+        A tombstone that comes again finds its erasure done, and does nothing.
+        """
+        erasure = find_erasure(rows, erasure_id, lock=True)
+        identity = erasure.identity if erasure is not None else None
+        if erasure is None or identity is None or erasure.state != REQUESTED:
+            return []
+        profile = profile_key(identity)
+        signals = store.signals_of(rows, profile, identity)
+        counts = _erase_all(rows, profile, erasure.partition, signals, now)
+        cache.forget_profile(profile)
+        self._bar(rows, [each for each in signals if each.received_at <= erasure.at], now)
+        self._outbox.add([erased_message(erasure)])
+        add_erased_counts(rows, erasure_id, SERVICE, counts)
+        note_erased(rows, erasure_id, now)
+        _log.info("erasing.erased", erasure=erasure_id, **counts)
+        return [_arrival(each, erasure.partition) for each in signals if each.received_at > erasure.at]
+
+    def _bar(self, rows: Rows, signals: Sequence[LoggedSignal], now: int) -> None:
+        recent = [each for each in signals if each.received_at > now - SIGNALS_BARRED]
+        bar_signals(rows, [erased_signal_of(self._pepper, each.key) for each in recent], now + SIGNALS_BARRED)
+
+    def _erased_at(self, arrival: Arrival) -> int | None:
+        return self._erased.get(self._subject(arrival.profile))
+
+    def _subject(self, profile: ProfileId) -> bytes:
+        return subject_of(self._pepper, *profile)
+
+    def _name_of(self, arrival: Arrival) -> bytes:
+        signal = arrival.signal
+        return erased_signal_of(self._pepper, signal_key(profile_key(arrival.profile), signal.source, signal.id))
+
+
+def tombstone_message(erasure: Erasure) -> Message:
+    """What goes through the customer's partition."""
+    return Message(
+        exchange=PARTITIONS,
+        routing_key=partition_key(erasure.partition),
+        body=encode(Tombstone(erasure=erasure.id, partition=erasure.partition)),
+        message_id=f"{TOMBSTONE_ID_PREFIX}{erasure.id}",
+        content_type=TOMBSTONE_TYPE,
+    )
+
+
+def resend_tombstones(rows: Rows, publisher: Publisher, now: int) -> None:
+    """Send those again that were to be taken long ago: a broker may have lost them, or a worker failed at one."""
+    late = [each for each in erasures_in(rows, REQUESTED) if each.at < now - RESEND_AFTER]
+    if late:
+        _log.warning("erasing.tombstones_resent", count=len(late))
+        publisher.publish_all([tombstone_message(each) for each in late])
+
+
+def erased_message(erasure: Erasure) -> Message:
+    """What tells the other services whom to erase."""
+    assert erasure.profile is not None
+    told = ProfileErased(
+        erasure=erasure.id,
+        at=erasure.at,
+        configuration=erasure.configuration,
+        id_type=erasure.id_type,
+        profile=erasure.profile,
+        suppress=erasure.suppress,
+    )
+    return Message(
+        exchange=ERASURES,
+        routing_key=PROFILE_ERASED,
+        body=encode(told),
+        message_id=erased_message_id(erasure.id),
+        content_type="application/json",
+    )
+
+
+def erased_message_id(erasure_id: str) -> str:
+    """The id of that message."""
+    return f"{PROFILE_ERASED}:{erasure_id}"
+
+
+def _erase_all(rows: Rows, profile: bytes, partition: int, signals: Sequence[LoggedSignal], now: int) -> dict[str, int]:
+    """Store → how many rows went. Messages first, while it is known which of them are raises."""
+    return {
+        "outbox": store.erase_unsent(rows, profile),
+        "waits": store.erase_waits(rows, profile, partition, now),
+        "processes": store.erase_processes(rows, profile),
+        "raises": store.erase_raises(rows, profile, partition, now),
+        "recoveries": store.erase_recoveries(rows, profile),
+        "contradictions": store.erase_contradictions(rows, profile),
+        "retimed": store.erase_retimed(rows, profile),
+        "signals": store.erase_signals(rows, signals),
+        "profiles": store.erase_profile(rows, profile),
+        "refused": store.erase_refusals(rows, profile),
+        "webhook_deliveries": _erase_deliveries(DeliveryRows(rows), profile),
+    }
+
+
+def _erase_deliveries(deliveries: DeliveryRows, profile: bytes) -> int:
+    erased = 0
+    while gone := deliveries.forget_profile(profile):
+        erased += gone
+    return erased
+
+
+def _arrival(logged: LoggedSignal, partition: int) -> Arrival:
+    signal = decode_signal(logged.body)
+    return Arrival(partition, signal, logged.body, profile_of(signal), membership_of(signal))

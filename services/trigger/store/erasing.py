@@ -1,0 +1,198 @@
+"""Taking a customer out of trigger's tables, store by store, in the caller's transaction; how many rows went."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from contracts.signals import UnreadableSignal, decode_signal
+from contracts.times import DAY
+from services.trigger.about import profile_about
+from services.trigger.engine.application import ProfileId, profile_of
+from services.trigger.store.erasures import raise_log_end
+from services.trigger.store.forgetting import count_forgotten, counted_moments
+from services.trigger.store.keys import profile_number
+from services.trigger.store.records import add_counts
+from services.trigger.store.rollups import FEED_KEPT, LATE, PAST, adding
+from services.trigger.store.rows import Rows
+
+ERASED = "erased"
+"""The reason of a suppressed wait (DOMAIN §6.11)."""
+_CHUNK = 500
+_RAISE = "moment."
+_ROLLUP_COLUMNS = {
+    **{"moment_id": "text", "span": "int8", "bucket": "int8", "counter": "text"},
+    **{"partition": "int4", "value": "int8"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedSignal:
+    """A signal of the customer in the log."""
+
+    sequence: int
+    key: bytes
+    received_at: int
+    body: bytes
+
+
+def signals_of(rows: Rows, profile: bytes, identity: ProfileId) -> list[LoggedSignal]:
+    """The customer's signals in the log.
+
+    Another profile may share half of the key: its signals are told apart by what they say. One of a kind that is known
+    no more cannot be read; it counts as the customer's.
+    """
+    low, high = profile[:8], profile[:8] + b"\xff" * 12
+    found = rows.execute(
+        "SELECT sequence, key, received_at, body, profile FROM signals WHERE key >= ? AND key <= ? ORDER BY sequence",
+        (low, high),
+    )
+    number = profile_number(profile)
+    logged = [LoggedSignal(row[0], bytes(row[1]), row[2], bytes(row[3])) for row in found if row[4] == number]
+    return [each for each in logged if _is_of(each.body, identity)]
+
+
+def _is_of(body: bytes, identity: ProfileId) -> bool:
+    try:
+        return profile_of(decode_signal(body)) == identity
+    except UnreadableSignal:
+        return True
+
+
+def erase_signals(rows: Rows, signals: Sequence[LoggedSignal]) -> int:
+    """Delete signals from the log, whose last place stays given away."""
+    if signals:
+        raise_log_end(rows, max(each.sequence for each in signals))
+    rows.execute_many("DELETE FROM signals WHERE sequence = ?", [(each.sequence,) for each in signals])
+    return len(signals)
+
+
+def erase_waits(rows: Rows, profile: bytes, partition: int, now: int) -> int:
+    """Suppress the customer's pending waits: counted, and recorded nowhere (DOMAIN §6.11)."""
+    found = rows.execute(
+        "SELECT w.process_key, w.moment_id, w.number FROM processes p JOIN waits w ON w.process_key = p.key"
+        " WHERE p.profile_key = ?",
+        (profile,),
+    )
+    keys = [(bytes(process), moment, number) for process, moment, number in found]
+    rows.execute_many("DELETE FROM waits WHERE process_key = ? AND moment_id = ? AND number = ?", keys)
+    counts = Counter((moment, f"suppressed:{ERASED}") for _, moment, _ in keys)
+    add_counts(rows, counts, partition, now)
+    _count_forgotten(rows, counts)
+    return len(keys)
+
+
+def erase_processes(rows: Rows, profile: bytes) -> int:
+    """Delete the customer's processes, whose waits are gone already."""
+    return rows.change("DELETE FROM processes WHERE profile_key = ?", (profile,))
+
+
+def erase_raises(rows: Rows, profile: bytes, partition: int, now: int) -> int:
+    """Delete decided occurrences, and what the feed says of them; the ledger counts them on."""
+    found = rows.execute(
+        "SELECT id, moment_id, raised, reason, decided_at FROM raises WHERE profile_key = ?", (profile,)
+    )
+    fed: dict[str, list[str]] = {}
+    for raise_id, moment, _, _, decided_at in found:
+        if decided_at >= now - FEED_KEPT - DAY:  # a day for clocks that differ and a round of housekeeping
+            fed.setdefault(moment, []).append(raise_id)
+    for moment, ids in fed.items():
+        sql = "SELECT sequence FROM outcomes WHERE raise_id IN {values} AND moment_id = ? AND partition = ?"
+        sequences = list(rows.select_in(sql, ids, "text", more=(moment, partition)))
+        rows.execute_many("DELETE FROM outcomes WHERE sequence = ?", sequences)
+    rows.execute_many("DELETE FROM raises WHERE id = ?", [(row[0],) for row in found])
+    _count_forgotten(
+        rows,
+        Counter((moment, "raised" if raised else f"suppressed:{reason}") for _, moment, raised, reason, _ in found),
+    )
+    return len(found)
+
+
+def erase_recoveries(rows: Rows, profile: bytes) -> int:
+    """Delete recoveries; the ledger counts them on."""
+    found = rows.execute("SELECT raise_id, moment_id FROM recoveries WHERE profile_key = ?", (profile,))
+    rows.execute_many("DELETE FROM recoveries WHERE raise_id = ?", [(raise_id,) for raise_id, _ in found])
+    _count_forgotten(rows, Counter((moment, "recovered") for _, moment in found))
+    return len(found)
+
+
+def erase_contradictions(rows: Rows, profile: bytes) -> int:
+    """The same for contradictions."""
+    counts = {
+        (moment, "contradicted"): rows.change(
+            "DELETE FROM contradictions WHERE moment_id = ? AND profile_key = ?", (moment, profile)
+        )
+        for moment in counted_moments(rows)
+    }
+    _count_forgotten(rows, counts)
+    return sum(counts.values())
+
+
+def erase_retimed(rows: Rows, profile: bytes) -> int:
+    """Delete the dues that edits gave."""
+    sql = "DELETE FROM retimed WHERE moment_id = ? AND profile_key = ?"
+    return sum(rows.change(sql, (moment, profile)) for moment in counted_moments(rows))
+
+
+def erase_profile(rows: Rows, profile: bytes) -> int:
+    """Delete what is known of the customer."""
+    return rows.change("DELETE FROM profiles WHERE key = ?", (profile,))
+
+
+def erase_refusals(rows: Rows, profile: bytes) -> int:
+    """Delete refused signals whose profile could be read."""
+    return rows.change("DELETE FROM refused WHERE profile_key = ?", (profile,))
+
+
+def erase_unsent(rows: Rows, profile: bytes) -> int:
+    """Delete messages that are not sent yet: they go out no more.
+
+    A raise that was never sent has no lateness; it counts where the past does, since the audit sums them.
+    """
+    sql = "SELECT id, message_id, routing_key, partition, body FROM outbox WHERE sent_at IS NULL ORDER BY id"
+    mine = [row for row in rows.execute(sql) if profile_about(bytes(row[4])) == profile]
+    # Another process may mark one as sent in this instant: only what is deleted unsent lacks its lateness.
+    gone = [row for row in mine if rows.change("DELETE FROM outbox WHERE id = ? AND sent_at IS NULL", (row[0],))]
+    late: Counter[tuple[str, int]] = Counter()
+    for moment, partition in _raised(rows, gone):
+        late[moment, partition] += 1
+    values = [(moment, DAY, PAST, f"{LATE}:000", partition, n) for (moment, partition), n in sorted(late.items())]
+    rows.insert("rollups", _ROLLUP_COLUMNS, values, adding(rows, "rollups", ", ".join(_ROLLUP_KEY)))
+    return len(gone)
+
+
+_ROLLUP_KEY = ("moment_id", "span", "bucket", "counter", "partition")
+
+
+def _raised(rows: Rows, gone: Iterable[Sequence[object]]) -> Iterator[tuple[str, int]]:
+    """Moment and partition of those of the outbox's rows that are raises."""
+    partitions = {str(row[1]): row[3] for row in gone if str(row[2]).startswith(_RAISE)}
+    sql = "SELECT id, moment_id FROM raises WHERE id IN {values} AND raised"
+    for raise_id, moment in rows.select_in(sql, partitions, "text"):
+        yield moment, int(partitions[raise_id] or 0)  # type: ignore[call-overload]
+
+
+def erase_sent(rows: Rows, profiles: Iterable[bytes], after: int, limit: int) -> tuple[dict[bytes, int], int | None]:
+    """Delete, of the chunk of the outbox after a place, what profiles are named in; how many of each, and the place."""
+    wanted = set(profiles)
+    found = rows.execute("SELECT id, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+    mine = [(row[0], key) for row in found if (key := profile_about(bytes(row[1]))) in wanted and key is not None]
+    gone = Counter(
+        key for place, key in mine if rows.change("DELETE FROM outbox WHERE id = ? AND sent_at IS NOT NULL", (place,))
+    )
+    return dict(gone), found[-1][0] if len(found) == limit else None
+
+
+def texts_of(value: str) -> list[bytes]:
+    """How a value may stand in kept bytes: plain, and as JSON with escapes."""
+    plain = value.encode("utf-8", "surrogatepass")
+    escaped = json.dumps(value)[1:-1].encode()
+    unescaped = json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
+    return list(dict.fromkeys((plain, escaped, unescaped)))
+
+
+def _count_forgotten(rows: Rows, counts: dict[tuple[str, str], int] | Counter[tuple[str, str]]) -> None:
+    for moment in {moment for moment, _ in counts}:
+        count_forgotten(rows, moment, {counter: n for (of, counter), n in counts.items() if of == moment})

@@ -1,0 +1,178 @@
+"""Customers are erased in the middle of everything: what is left of them, and what the books say (DOMAIN §6.11)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from contracts.configurations import ConfigurationState
+from contracts.signals import Signal
+from contracts.times import SECOND
+from contracts.topology import partition_queue
+from services.trigger import worker as worker_module
+from services.trigger.api.erasures import Erasures
+from services.trigger.audit import differences
+from services.trigger.engine.application import ProfileId
+from services.trigger.store.figures import pending
+from services.trigger.store.keys import profile_key
+from services.trigger.store.rows import Rows
+from tests.simulation.test_faults import raised_messages
+from tests.simulation.world import MemoryConsumer, World
+
+SEEDS = 6
+STEPS = 150
+NAMES = ("ada-lovelace@example.com", "grace-hopper@example.com", "mary-somerville@example.com")
+
+
+class ErasingWorld(World):
+    """A world in which a customer asks to be forgotten now and then, and returns perhaps."""
+
+    profiles = NAMES
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        super().__init__(folder, seed)
+        self.worker._keep_state(ConfigurationState(id="configuration", version=1, name="Shop"))
+        self.steps = 0
+        self.erased: dict[str, list[int]] = {name: [] for name in NAMES}
+
+    def step(self) -> None:
+        """One thing happens; the books balance after each."""
+        if self.random.random() < 0.04:
+            self.erase(self.random.choice(NAMES))
+        else:
+            super().step()
+        self.steps += 1
+        assert balances(self.rows)
+        if not self.steps % 15:
+            assert differences(self.rows, self.settings.expiry, self.clock.now()) == []
+
+    @property
+    def rows(self) -> Rows:
+        """The worker's database."""
+        return Rows(self.worker._database)
+
+    def erase(self, name: str) -> None:
+        """The request is answered; its tombstone lies in the outbox."""
+        erasures = Erasures(self.rows, self.clock, self.settings.secret_pepper, self.settings.partitions)
+        erasures.request(ProfileId("configuration", "external", name), suppress=False, requested_by="a test")
+        self.erased[name].append(self.clock.now())
+        self.pass_time(1)
+
+    def tell(self) -> None:
+        """Publish what lies in the outbox, tombstones too."""
+        self.relay_of_all().run_once()
+
+    def expected(self, name: str) -> list[Signal]:
+        """The signals of a customer that nobody asked to forget."""
+        last = max(self.erased[name], default=-1)
+        return [each for each in self.signals if each.profile == name and each.received_at > last]
+
+
+def balances(rows: Rows) -> bool:
+    """Whether opened = raised + ended + suppressed + pending."""
+    waits = rows.execute("SELECT count(*) FROM waits")[0][0]
+    return pending(rows).get("moment", 0) == int(waits)
+
+
+@pytest.mark.parametrize("block", range(2))
+def test_nothing_of_the_erased_is_left_and_nothing_of_the_others_is_lost(block: int, tmp_path: Path) -> None:
+    happened: Counter[str] = Counter()
+    for seed in range(block * SEEDS, (block + 1) * SEEDS):
+        world = ErasingWorld(tmp_path / str(seed), seed)
+        for _ in range(STEPS):
+            world.step()
+        world.skew = 0
+        world.pass_time(0)
+        world.erase(NAMES[0])
+        for each in world.bodies[::7]:  # senders that missed the answer, and a queue that was held up
+            world.broker.put(partition_queue(each[0]), each[1], each[2])
+        world.tell()
+        world.run_out()
+
+        assert differences(world.rows, world.settings.expiry, world.clock.now()) == []
+        for name in NAMES:
+            kept = {body for (body,) in world.rows.execute("SELECT body FROM signals") if name.encode() in bytes(body)}
+            assert len(kept) == len({each.id for each in world.expected(name)}), f"seed {seed}, {name}"
+        dues = Counter(message.message_id for message in raised_messages(world))
+        happened["raises"] += len(dues)
+        happened["suppressed"] += world.rows.execute(
+            "SELECT coalesce(sum(value), 0) FROM ledger WHERE counter = 'suppressed:erased'"
+        )[0][0]
+        happened["dropped"] += world.rows.execute("SELECT sum(dropped) FROM erasures")[0][0]
+        happened["crashes"] += world.crashes
+        happened["returned"] += any(world.expected(name) and world.erased[name] for name in NAMES)
+        assert not world.expected(NAMES[0])
+        _assert_gone(world, NAMES[0])
+    assert min(happened[what] for what in ("raises", "suppressed", "dropped", "crashes", "returned")) > 0, happened
+
+
+def _assert_gone(world: ErasingWorld, name: str) -> None:
+    """No table but the erasures themselves names the customer or holds the key of the profile."""
+    key = profile_key(ProfileId("configuration", "external", name))
+    connection = sqlite3.connect(world.settings.data / "trigger.db")
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    for table in set(tables) - {"erasures", "outbox"}:
+        for row in connection.execute(f"SELECT * FROM {table}"):
+            values = [each.encode() if isinstance(each, str) else each for each in row]
+            blobs = [each for each in values if isinstance(each, bytes)]
+            assert not any(name.encode() in each or key in each for each in blobs), f"{table}: {row}"
+    connection.close()
+
+
+def test_a_crash_in_the_middle_of_an_erasure_leaves_it_to_be_done_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = ErasingWorld(tmp_path, 1)
+    for _ in range(10):
+        world.send()
+    _read_all(world)
+    world.erase(NAMES[0])
+    world.tell()
+    original = worker_module.apply_batch
+
+    def dying(*arguments: object, **options: object) -> object:
+        original(*arguments, **options)  # type: ignore[arg-type]
+        if options.get("counted"):
+            raise worker_module.Fenced
+        return original
+
+    monkeypatch.setattr(worker_module, "apply_batch", dying)
+    with pytest.raises(worker_module.Fenced):
+        _read_all(world)
+    before = len(world.rows.execute("SELECT 1 FROM signals"))
+    monkeypatch.undo()
+    world.crash()
+    _read_all(world)
+
+    assert before == 10
+    assert len(world.rows.execute("SELECT 1 FROM signals")) == sum(each.profile != NAMES[0] for each in world.signals)
+    assert world.rows.execute("SELECT state FROM erasures") == [("erased",)]
+    assert differences(world.rows, world.settings.expiry, world.clock.now()) == []
+
+
+def test_what_is_due_when_an_erasure_is_answered_is_not_raised(tmp_path: Path) -> None:
+    world = ErasingWorld(tmp_path, 2)
+    while not any(each.profile == NAMES[0] and each.kind.name == "cart/add" for each in world.signals):
+        world.send()
+    _read_all(world)
+    world.pass_time(61 * SECOND)
+    world.erase(NAMES[0])
+    world.wake()
+    _read_all(world)
+    world.tell()
+
+    raised = world.rows.execute("SELECT event FROM raises WHERE raised")
+    assert not any(NAMES[0].encode() in bytes(event) for (event,) in raised)
+    world.run_out()
+    assert world.rows.execute("SELECT state FROM erasures") == [("erased",)]
+    assert not any(NAMES[0].encode() in message.body for message in raised_messages(world))
+    assert differences(world.rows, world.settings.expiry, world.clock.now()) == []
+
+
+def _read_all(world: World) -> None:
+    for queue in list(world.broker.queues):
+        while world.broker.queues[queue]:
+            world.worker._turn(MemoryConsumer(world.broker, False, queue, 500))  # type: ignore[arg-type]
