@@ -27,6 +27,7 @@ class KeyState(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, 
     `secret_hash`: hex HMAC-SHA256 of the secret with the installation's pepper (server keys only).
     `expires_at`: set on the old key of an overlap; from then on it is unknown.
     `kinds`: the kinds of signals that it may send; None: all that its touchpoint may.
+    `signed`: only signed requests are taken (server keys only; `contracts.signatures`).
     """
 
     id: str
@@ -35,6 +36,7 @@ class KeyState(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, 
     secret_hash: str | None = None
     expires_at: int | None = None
     kinds: tuple[str, ...] | None = None
+    signed: bool = False
 
 
 class AudienceState(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -155,6 +155,11 @@ class Settings:
     limit_burst: int = _variable(
         "MOMENTS_LIMIT_BURST_SECONDS", "Seconds whose worth of signals may come at once, after a pause.", default="10"
     )
+    signature_tolerance: int = _variable(
+        "MOMENTS_SIGNATURE_SECONDS",
+        "Seconds by which the time of a signed request may differ from ours, before or after.",
+        default="300",
+    )
     trusted_proxies: int = _variable(
         "MOMENTS_TRUSTED_PROXIES",
         "How many proxies in front of config and ingestion are believed in X-Forwarded-For, -Proto and -Host.",
@@ -252,6 +257,7 @@ class Settings:
             limit_address=read.number("limit_address", 0, 10_000_000),
             limit_profile=read.number("limit_profile", 0, 10_000_000),
             limit_burst=read.number("limit_burst", 1, 3_600),
+            signature_tolerance=read.number("signature_tolerance", 1, 86_400) * _SECOND,
             trusted_proxies=read.number("trusted_proxies", 0, 10),
             session_idle=read.number("session_idle", 1, 24 * 365) * _HOUR,
             session_longest=read.number("session_longest", 1, 365) * _DAY,

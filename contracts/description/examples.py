@@ -79,7 +79,14 @@ STATE = ConfigurationState(
     domains=(SITE, "*.shop.example.net"),
     keys=(
         KeyState(id=_KEY, type="web", enabled=True, kinds=("cart/add", "cart/purchase")),
-        KeyState(id="sk_93ac41", type="server", enabled=True, secret_hash="5f" * 32, expires_at=TIME + 60 * MINUTE),
+        KeyState(
+            id="sk_93ac41",
+            type="server",
+            enabled=True,
+            secret_hash="5f" * 32,
+            expires_at=TIME + 60 * MINUTE,
+            signed=True,
+        ),
     ),
 )
 

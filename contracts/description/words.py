@@ -272,6 +272,7 @@ KEY_STATE: dict[str, Fragment] = {
     "kinds": listing(
         "The kinds of signals that it may send; absent: all of its touchpoint.", text("A kind, as cart/add.")
     ),
+    "signed": {"description": "Only requests that are signed are taken with it; of server keys alone."},
 }
 AUDIENCE_STATE: dict[str, Fragment] = {
     "id": text("Its id in the marketing platform."),

@@ -108,13 +108,17 @@ class Configurations:
     def change_key(
         self, configuration_id: str, key: str, changes: Mapping[str, Any], expected: Expected = ANY_VERSION
     ) -> AudienceConfiguration:
-        """Enable, disable or limit a key, named by its type or its id; raises NotFound, Unprocessable."""
+        """Enable, disable or limit a key, named by its type or its id; raises NotFound, Unprocessable.
+
+        One that is told to be signed carries the secret that signs.
+        """
         with self._store.transaction():
             former = self._known(configuration_id, expected)
             wanted = _key_of(former, key)
             changed = _changed_key(wanted, changes)
             keys = tuple(changed if each.id == wanted.id else each for each in former.keys)
-            return self._write(_doing(changes), former, replace(former, keys=keys))
+            written = self._write(_doing(changes), former, replace(former, keys=keys))
+        return self._telling(written, wanted.id) if changes.get("signed") else written
 
     def regenerate_key(
         self, configuration_id: str, key: str, *, overlap_seconds: int, expected: Expected = ANY_VERSION
@@ -129,11 +133,13 @@ class Configurations:
             if old.expires_at is not None:
                 raise NotFound("This key has been replaced already.")
             now = self._clock.now()
-            made = replace(self._keys.make(old.type, now, enabled=old.enabled), kinds=old.kinds)
+            made = self._keys.make(old.type, now, enabled=old.enabled)
+            made = replace(made, kinds=old.kinds, signed=old.signed)
             kept = tuple(each for each in former.keys if each.id != old.id)
             if overlap_seconds and old.enabled:
                 kept = (*kept, replace(old, expires_at=now + overlap_seconds * _SECOND))
-            return self._write("regenerate key", former, replace(former, keys=(*kept, made)))
+            written = self._write("regenerate key", former, replace(former, keys=(*kept, made)))
+        return self._telling(written, made.id)
 
     def note_key_uses(self, uses: Mapping[str, int]) -> int:
         """Note when keys were last used (µs); keys that are no more are passed over. Returns how many were noted.
@@ -159,6 +165,11 @@ class Configurations:
                     kept = tuple(key for key in former.keys if key.expires_at is None or key.expires_at > now)
                     self._write("end key", former, replace(former, keys=kept))
         return len(concerned)
+
+    def _telling(self, value: AudienceConfiguration, key: str) -> AudienceConfiguration:
+        """The configuration with the secret by which one of its keys signs, if it does."""
+        tell = self._keys.with_signing_secret
+        return replace(value, keys=tuple(tell(each) if each.id == key else each for each in value.keys))
 
     def _known(self, configuration_id: str, expected: Expected | None = None) -> AudienceConfiguration:
         found = self._store.configuration(configuration_id, lock=expected is not None)
@@ -223,7 +234,10 @@ def _key_of(configuration: AudienceConfiguration, key: str) -> Key:
 
 
 def _changed_key(key: Key, changes: Mapping[str, Any]) -> Key:
-    """The key with changes of its fields; raises Unprocessable for a kind that its touchpoint never sends."""
+    """The key with changes of its fields; raises Unprocessable for what keys of its type cannot do."""
+    if changes.get("signed") and key.type != "server":
+        fault = Fault("/signed", f"A {key.type} key is public; only servers can sign.")
+        raise Unprocessable("The key cannot be limited like this.", faults=(fault,))
     kinds = changes.get("kinds")
     if kinds is None:
         return replace(key, **changes)

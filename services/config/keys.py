@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zlib import crc32
 
 from contracts.configurations import KEY_PREFIXES, KeyType
+from contracts.signatures import signing_secret
 from services.config.resources import Key
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -33,6 +34,10 @@ class KeyMaker:
             secret_hash=None if secret is None else secret_hash(self.pepper, secret),
             secret=secret,
         )
+
+    def with_signing_secret(self, key: Key) -> Key:
+        """A key that signs, with the secret that does it."""
+        return replace(key, signing_secret=signing_secret(self.pepper, key.id)) if key.signed else key
 
 
 def secret_hash(pepper: bytes, secret: str) -> str:

@@ -17,7 +17,9 @@ class Key:
 
     `uses_noted`: whether its uses were noted from its making on; else it is not known whether it was ever used.
     `kinds`: the kinds of signals that it may send; None: all that its touchpoint may.
-    `secret`: set only in the value that has just been made; nothing but its hash is kept.
+    `signed`: only signed requests are taken with it (server keys only).
+    `secret`: set only in the value that has just been made; nothing but its hash is kept. `signing_secret`: set only
+    in the value of a key that has just been made or told to be signed; it is kept nowhere.
     """
 
     id: str
@@ -29,7 +31,9 @@ class Key:
     last_used_at: int | None = None
     uses_noted: bool = True
     kinds: tuple[str, ...] | None = None
+    signed: bool = False
     secret: str | None = None
+    signing_secret: str | None = None
 
     @property
     def never_used(self) -> bool | None:

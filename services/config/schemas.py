@@ -138,10 +138,19 @@ class KeySchema(ma.Schema):
         allow_none=True,
         metadata={"description": "The kinds of signals that it may send; null: all of its touchpoint."},
     )
+    signed = ma.fields.Boolean(
+        dump_only=True, metadata={"description": "Whether only signed requests are taken with it; server keys only."}
+    )
+    signing_secret = ma.fields.String(
+        dump_only=True,
+        data_key="signingSecret",
+        metadata={"description": "What signs; only in the answer that set `signed` or made the key anew."},
+    )
 
     @ma.post_dump
-    def _without_absent_secret(self, document: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        return {name: value for name, value in document.items() if name != "secret" or value is not None}
+    def _without_absent_secrets(self, document: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        secret = ("secret", "signingSecret")
+        return {name: value for name, value in document.items() if name not in secret or value is not None}
 
 
 class NewConfigurationSchema(ma.Schema):
@@ -190,6 +199,10 @@ class KeyChangeSchema(ma.Schema):
         validate=ma.validate.Length(1),
         allow_none=True,
         metadata={"description": "The only kinds of signals that it may send; null: all of its touchpoint."},
+    )
+
+    signed = ma.fields.Boolean(
+        truthy={True}, falsy={False}, metadata={"description": "Whether a server key takes only signed requests."}
     )
 
     @ma.validates_schema

@@ -39,6 +39,7 @@ def _key_state(key: Key) -> KeyState:
         secret_hash=key.secret_hash,
         expires_at=key.expires_at,
         kinds=key.kinds,
+        signed=key.signed,
     )
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from contracts.configurations import ConfigurationState, InvalidDomain, KeyState, domain_allows, normalise_host
 from contracts.signals import Reference, SignalKind, Touchpoint
 from services.ingestion.refusals import Refusal
+from services.ingestion.signing import Signature, Verifier
 
 _ORIGIN = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://([^/?#\\@\s]+)")  # IGNORECASE would take the long s, too
 _DEFAULT_ID_TYPES = ("email",)
@@ -29,12 +30,16 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A key was recognised: what it stands for, where its signals come from, and of which kinds; None: of any."""
+    """A key was recognised: what it stands for, and where its signals come from.
+
+    `kinds`: those that it may send; None: any. `signed`: the request was taken for its signature.
+    """
 
     listener: Listener
     key_id: str
     touchpoint: Touchpoint
     kinds: tuple[str, ...] | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +48,10 @@ class Directory:
 
     keys: dict[str, tuple[tuple[Listener, KeyState], ...]]
     domains: tuple[str, ...]
-    pepper: bytes
+    verifier: Verifier
 
     @classmethod
-    def of(cls, states: Iterable[ConfigurationState], pepper: bytes) -> Directory:
+    def of(cls, states: Iterable[ConfigurationState], verifier: Verifier) -> Directory:
         """The directory of the newest states; deleted configurations have no keys and no domains."""
         keys: dict[str, tuple[tuple[Listener, KeyState], ...]] = {}
         domains: dict[str, None] = {}
@@ -57,7 +62,7 @@ class Directory:
             domains.update(dict.fromkeys(state.domains))
             for key in state.keys:
                 keys[key.id] = (*keys.get(key.id, ()), (listener, key))
-        return cls(keys, tuple(domains), pepper)
+        return cls(keys, tuple(domains), verifier)
 
 
 def _listener(state: ConfigurationState) -> Listener:
@@ -91,7 +96,9 @@ def admit(
     return admit_kind(admitted, kind) or admit_site(admitted, site) or admitted
 
 
-def admit_key(directory: Directory, key_header: str | None, origin: str | None, now: int) -> Admitted | Refusal:
+def admit_key(
+    directory: Directory, key_header: str | None, origin: str | None, now: int, signature: Signature | None = None
+) -> Admitted | Refusal:
     """The part of `admit` that holds for a whole request: 401 for the key, 403 when disabled or of foreign origin."""
     if not key_header:
         return Refusal(401, "missing_key", "the header X-Api-Key is missing")
@@ -99,22 +106,26 @@ def admit_key(directory: Directory, key_header: str | None, origin: str | None, 
     known = directory.keys.get(key_id, ())
     if not known:
         return Refusal(401, "unknown_key", "the key is unknown")
-    matching = [pair for pair in known if _secret_fits(directory.pepper, pair[1], secret if colon else None)]
+    matching = [pair for pair in known if _secret_fits(directory.verifier.pepper, pair[1], secret if colon else None)]
     if not matching:
         return Refusal(401, "wrong_secret", "the key's secret is missing or wrong")
     alive = [(listener, key) for listener, key in matching if key.expires_at is None or now < key.expires_at]
     if not alive:
         return Refusal(401, "expired_key", "the key has been replaced by a newer one")
     listener, key = alive[0]
+    unsigned = directory.verifier.refusal(signature, key.id, now) if key.signed else None
+    if unsigned is not None:
+        return unsigned
     if not key.enabled:
         return Refusal(403, "disabled_key", "the key is disabled")
     if key.type == "web" and not origin_allowed(listener.domains, origin):
         return Refusal(403, "foreign_origin", "the Origin is not a domain of the audience configuration")
-    return Admitted(listener, key.id, key.type, key.kinds)
+    return Admitted(listener, key.id, key.type, key.kinds, key.signed)
 
 
 def _secret_fits(pepper: bytes, key: KeyState, secret: str | None) -> bool:
-    if key.type != "server":
+    """A key that needs signatures is named without its secret, too: what signs is another."""
+    if key.type != "server" or (key.signed and secret is None):
         return secret is None
     if secret is None or key.secret_hash is None:
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from services.ingestion.admission import Directory
+from services.ingestion.signing import Verifier
 from services.ingestion.store import IngestionStore
 from shared.store import STORE_FAULTS
 
@@ -14,11 +15,11 @@ _log = structlog.get_logger(__name__)
 class Keys:
     """Holds the present directory; `refresh` takes over what another thread or process has stored."""
 
-    def __init__(self, store: IngestionStore, pepper: bytes) -> None:
+    def __init__(self, store: IngestionStore, verifier: Verifier) -> None:
         self._store = store
-        self._pepper = pepper
+        self._verifier = verifier
         self._revision = 0
-        self.directory = Directory.of((), pepper)
+        self.directory = Directory.of((), verifier)
 
     @property
     def known(self) -> bool:
@@ -35,7 +36,7 @@ class Keys:
         except STORE_FAULTS as error:
             _log.warning("keys_not_refreshed", reason=str(error))
             return False
-        self.directory = Directory.of(states, self._pepper)
+        self.directory = Directory.of(states, self._verifier)
         self._revision = revision
         _log.info("keys_refreshed", revision=revision, configurations=len(states))
         return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from contracts.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from services.ingestion.admission import Admitted, admit_key
 from services.ingestion.bodies import LARGEST_BODY, Body, gunzip, parse
 from services.ingestion.intake import MOST_ITEMS, Intake
@@ -15,6 +16,7 @@ from services.ingestion.keys import Keys
 from services.ingestion.limits import Limits
 from services.ingestion.refusal_reports import RefusalReports
 from services.ingestion.refusals import Refusal
+from services.ingestion.signing import Signature
 from shared.clock import Clock
 
 
@@ -63,9 +65,14 @@ def body_of(request: Request, data: bytes, *, plain: bool = False) -> Body:
     return body
 
 
-def admit(gate: Gate, request: Request, key: str | None, now: int) -> Admitted | Refusal:
-    """Whether the key is let in; one that is not counts for its address, so that guessing has an end."""
-    admitted = admit_key(gate.keys.directory, key, request.headers.get("Origin"), now)
+def admit(gate: Gate, request: Request, data: bytes, key: str | None, now: int) -> Admitted | Refusal:
+    """Whether the key is let in; one that is not counts for its address, so that guessing has an end.
+
+    `data`: the body as it came, which a signature is of.
+    """
+    headers = request.headers
+    signature = Signature(headers.get(TIMESTAMP_HEADER, ""), headers.get(SIGNATURE_HEADER, ""), request.path, data)
+    admitted = admit_key(gate.keys.directory, key, headers.get("Origin"), now, signature)
     if isinstance(admitted, Refusal):
         return gate.limits.stranger(request.remote_addr or "") or admitted
     gate.uses.note(admitted.key_id, now)

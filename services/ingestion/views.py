@@ -37,6 +37,9 @@ _ALLOWED_HEADERS = (
     "Ce-Specversion, Ce-Id, Ce-Source, Ce-Type, Ce-Time, Ce-Subject, Ce-Dataschema"
 )
 _PREFLIGHT_SECONDS = "7200"
+_UNSIGNED_ATTRIBUTES = Refusal(
+    401, "wrong_signature", "the attributes of a binary event are headers, which a signature does not cover"
+)
 
 
 class ResultSchema(ma.Schema):
@@ -133,11 +136,13 @@ def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
     now = gate.clock.now()
     key_header = request.headers.get("X-Api-Key")
     directory = gate.keys.directory
-    admitted = admit(gate, request, key_header, now)
+    admitted = admit(gate, request, data, key_header, now)
     if isinstance(admitted, Refusal):
         sender = Sender.of(configuration_of(directory, key_header), key_header)
         _report(gate, admitted, sender, data, kind, now)
         raise Refused(admitted)
+    if admitted.signed and mode_of(request.mimetype, request.headers.get) == "binary":
+        raise Refused(_UNSIGNED_ATTRIBUTES)
     body, kind = _read(data, kind)
     several = kind is None and type(body.value) is list
     check_rate(gate, request, admitted, len(body.value) if several else 1)
@@ -165,7 +170,7 @@ def _take_parcel(gate: Gate, data: bytes) -> list[Result]:
         raise Refused(parcel)
     g.signal_key = parcel.key
     now = gate.clock.now()
-    admitted = admit(gate, request, parcel.key, now)
+    admitted = admit(gate, request, data, parcel.key, now)
     if isinstance(admitted, Refusal):
         sender = Sender.of(configuration_of(gate.keys.directory, parcel.key), parcel.key)
         _report_items(gate, admitted, sender, parcel.body, data, now)

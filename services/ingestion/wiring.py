@@ -29,6 +29,7 @@ from services.ingestion.refusal_reports import RefusalReports
 from services.ingestion.requests import Gate
 from services.ingestion.segment.views import PUBLIC as SEGMENT_PUBLIC
 from services.ingestion.segment.views import segment_views
+from services.ingestion.signing import Verifier
 from services.ingestion.store import SCHEMA, IngestionStore
 from services.ingestion.views import PUBLIC, set_up_cors, signal_views
 from shared.broker import Broker, Publisher, connect_broker
@@ -80,7 +81,7 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
     broker = broker or connect_broker(settings.broker_url, clock)
     topology = moments_topology(settings.partitions)
     publisher = broker.publisher(topology)
-    keys = Keys(store, settings.secret_pepper)
+    keys = Keys(store, Verifier(settings.secret_pepper, settings.signature_tolerance))
     refusal_log = RefusalLog(store, clock)
     reports = RefusalReports(publisher)
     uses = KeyUses(publisher)

@@ -22,6 +22,9 @@ NOT_TOLD = {"missing_key", "unknown_key", "unavailable", "rate_limited", "not_js
 """Refusals that belong to no configuration, or hold no signal that could be read."""
 REFUSALS = {
     "wrong_secret": "The secret of the server key is missing or wrong.",
+    "missing_signature": "The key needs signed requests, and this one was not.",
+    "wrong_signature": "The signature is not that of this path, body and time.",
+    "stale_signature": "The request was signed too long before or after it came.",
     "expired_key": "The key has been replaced by a newer one.",
     "disabled_key": "The key is disabled.",
     "foreign_origin": "The page's origin is not a domain of the audience configuration.",

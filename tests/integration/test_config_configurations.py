@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -234,6 +235,32 @@ def test_a_key_is_limited_to_kinds_of_its_touchpoint_also_when_it_is_made_anew(c
     entry = config.get("/api/v1/audit")["items"][1]
     assert (entry["action"], key(entry["after"], "web")["kinds"]) == ("change key", ["cart/add", "page/view"])
     assert key(config.call("PATCH", f"{path}/web", {"kinds": None}).document, "web")["kinds"] is None
+
+
+def test_a_server_key_tells_the_secret_that_signs_when_it_is_told_to_be_signed_and_keeps_it_nowhere(
+    config: Client,
+) -> None:
+    made = config.make_configuration()
+    path = f"{CONFIGURATIONS}/{made['id']}/keys/server"
+    assert (key(made, "server")["signed"], "signingSecret" in key(made, "server")) == (False, False)
+
+    told = key(config.call("PATCH", path, {"signed": True}).document, "server")
+    again = key(config.call("PATCH", path, {"signed": True}).document, "server")
+    quiet = key(config.call("PATCH", path, {"enabled": True}).document, "server")
+    anew = key(config.call("POST", f"{path}/regenerate", {"overlapSeconds": 60}).document, "server")
+
+    assert re.fullmatch(r"ss_[0-9a-f]{64}", told["signingSecret"])
+    assert (told["signed"], again["signingSecret"]) == (True, told["signingSecret"])
+    assert "signingSecret" not in quiet
+    assert anew["signed"] is True
+    assert anew["signingSecret"] not in ("", told["signingSecret"])
+    assert "signingSecret" not in str(config.get(f"{CONFIGURATIONS}/{made['id']}"))
+    with config.service.store.reading() as database:
+        tables = ("keys", "audit", "outbox", "configurations")
+        everything = str([database.execute_sql(f"SELECT * FROM {table}").fetchall() for table in tables])
+    assert told["signingSecret"][3:] not in everything
+    assert config.call("PATCH", f"{CONFIGURATIONS}/{made['id']}/keys/web", {"signed": True}).pointers == ["/signed"]
+    assert key(config.call("PATCH", path, {"signed": False}).document, "server")["signed"] is False
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
@@ -44,7 +45,8 @@ def browser(installation: Installation) -> Browser:
 @contextmanager
 def ingestion_of(installation: Installation, folder: Path, shop: dict[str, Any]) -> Iterator[None]:
     """A real ingestion behind a port, which knows a configuration as it is now."""
-    process = start_ingestion(settings_for(folder / "ingestion", MOMENTS_PARTITIONS="4"))
+    variables = {"MOMENTS_PARTITIONS": "4", "MOMENTS_SECRET_PEPPER": (folder / "data" / "pepper").read_text()}
+    process = start_ingestion(settings_for(folder / "ingestion", **variables))
     known = installation.config.service.program.configurations.get(shop["id"])
     configure(process, configuration_state(known))
     wait_until(lambda: process.publisher.ready)
@@ -300,6 +302,32 @@ def test_a_test_signal_goes_through_ingestion_and_a_fault_is_told_plainly(
         assert "Add a domain" in browser.post(f"{path}/test").text
 
     assert "Waiting for it to arrive" in waiting
+
+
+def test_a_server_can_be_told_to_sign_and_the_lines_that_are_shown_do(
+    installation: Installation, browser: Browser, tmp_path: Path
+) -> None:
+    here = make(browser)
+    browser.post(f"{here}/keys/server/switch", {"wanted": "on"})
+    saved = browser.post(f"{here}/keys/server/limits", {"which": "all", "signed": "on"})
+    shop = installation.config.get(f"{CONFIGURATIONS}/{here.rpartition('/')[2]}")
+
+    with ingestion_of(installation, tmp_path, shop):
+        installation.config.service.program.ingestion.public_url = installation.config.service.program.ingestion.url
+        first, second = browser.get(saved.headers["Location"]).text, browser.get(here).text
+        lines = re.search(r'id="code-signed"[^>]*>([^<]+)</pre>', first)
+        assert lines
+        sent = subprocess.run(["bash", "-euo", "pipefail", "-c", unescape(lines[1])], capture_output=True, check=True)
+        forged = unescape(lines[1]).replace('--data-binary "$body"', '--data-binary "$body "')
+        refused = subprocess.run(["bash", "-c", forged], capture_output=True, check=True)
+
+    secret = re.search(r'id="signing-secret">(ss_\w+)<', first)
+    assert secret
+    assert secret[1] not in second
+    assert "YOUR_SIGNING_SECRET" in second
+    assert b'"status":200' in sent.stdout
+    assert b"wrong_signature" in refused.stdout
+    assert 'id="code-segment"' not in first
 
 
 def test_only_ways_that_ingestion_has_are_offered() -> None:

@@ -21,6 +21,7 @@ from contracts.signals import CATALOGUE, decode_signal
 from services.ingestion.admission import Admitted, Directory, admit_key
 from services.ingestion.bodies import Body, parse
 from services.ingestion.reading import Accepted, Reception, read_signal
+from services.ingestion.signing import Verifier
 
 START = 1_700_000_000_000_000
 
@@ -49,7 +50,7 @@ def test_the_same_seed_gives_the_same_signals_and_another_seed_others() -> None:
 
 
 def test_ingestion_accepts_what_the_clients_send() -> None:
-    admitted = admit_key(Directory.of([configuration_state()], b"pepper"), WEB_KEY, ORIGIN, START)
+    admitted = admit_key(Directory.of([configuration_state()], Verifier(b"pepper")), WEB_KEY, ORIGIN, START)
     assert isinstance(admitted, Admitted)
 
     for signal in cart_signals(20, start=START):

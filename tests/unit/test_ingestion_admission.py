@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from contracts.configurations import AudienceState, ConfigurationState, KeyState, normalise_domain
 from contracts.signals import CATALOGUE, SignalKind
-from services.ingestion.admission import Admitted, Directory, admit, hash_secret, host_of, origin_allowed
+from contracts.signatures import signature_of, signing_secret
+from services.ingestion.admission import Admitted, Directory, admit, admit_key, hash_secret, host_of, origin_allowed
 from services.ingestion.refusals import Refusal
+from services.ingestion.signing import Signature, Verifier
 
 PEPPER = b"pepper"
 NOW = 1_000_000_000
+TOLERANCE = 60_000_000
 ADD, SHIP, INSTALL = CATALOGUE["cart/add"], CATALOGUE["order/ship"], CATALOGUE["app/install"]
 ORIGIN, SITE = "https://shop.example.com", "shop.example.com"
 
@@ -38,7 +44,7 @@ def configuration(
 
 
 def directory(*states: ConfigurationState) -> Directory:
-    return Directory.of(states or (configuration(),), PEPPER)
+    return Directory.of(states or (configuration(),), Verifier(PEPPER, TOLERANCE))
 
 
 def status(outcome: Admitted | Refusal) -> int:
@@ -295,3 +301,68 @@ def test_an_origin_that_is_not_exactly_scheme_and_host_is_refused(origin: str | 
 )
 def test_an_origin_may_come_over_http_or_https_on_any_port(origin: str) -> None:
     assert origin_allowed(("shop.example.com",), origin)
+
+
+SIGNED_AT = NOW // 1_000_000
+BODY, PATH = b'{"id":"1"}', "/v1/signals"
+SECRET_OF_KEY = signing_secret(PEPPER, "sk_signed")
+
+
+def signed(
+    timestamp: str = str(SIGNED_AT), *, path: str = PATH, body: bytes = BODY, secret: str = SECRET_OF_KEY
+) -> Signature:
+    """A request as it arrives, signed rightly unless a test says otherwise."""
+    return Signature(timestamp, signature_of(secret, timestamp, path, body), PATH, BODY)
+
+
+def code_of(signature: Signature | None, key: str = "sk_signed", *, now: int = NOW, **more: Any) -> str | None:
+    secret_hash = hash_secret(PEPPER, "secret")
+    state = KeyState(
+        **{"id": "sk_signed", "type": "server", "enabled": True, "secret_hash": secret_hash, "signed": True, **more}
+    )
+    outcome = admit_key(directory(configuration(keys=(state,))), key, None, now, signature)
+    return outcome.code if isinstance(outcome, Refusal) else None
+
+
+@pytest.mark.parametrize(
+    ("signature", "code"),
+    [
+        (signed(), None),
+        (None, "missing_signature"),
+        (replace(signed(), value=""), "missing_signature"),
+        (replace(signed(), timestamp=""), "missing_signature"),
+        (replace(signed(), body=BODY + b" "), "wrong_signature"),
+        (replace(signed(), path="/v1/signals/cart/add"), "wrong_signature"),
+        (replace(signed(), timestamp=str(SIGNED_AT + 1)), "wrong_signature"),
+        (replace(signed(), value=signed().value.removeprefix("v1=")), "wrong_signature"),
+        (replace(signed(), value=signed().value.upper()), "wrong_signature"),
+        (replace(signed(), value="v1=\ud800é"), "wrong_signature"),
+        (signed(secret=signing_secret(PEPPER, "sk_another")), "wrong_signature"),
+        (signed(secret=signing_secret(b"salt", "sk_signed")), "wrong_signature"),
+        (signed(secret="secret"), "wrong_signature"),
+        (signed(f"{SIGNED_AT}.0"), "wrong_signature"),
+        (signed("٣"), "wrong_signature"),
+        (signed("-1"), "wrong_signature"),
+        (signed("9" * 5_000), "wrong_signature"),
+        (signed(str(SIGNED_AT - 60)), None),
+        (signed(str(SIGNED_AT + 60)), None),
+        (signed(str(SIGNED_AT - 61)), "stale_signature"),
+        (signed(str(SIGNED_AT + 61)), "stale_signature"),
+        (signed("0"), "stale_signature"),
+    ],
+)
+def test_a_key_that_needs_signatures_takes_a_request_signed_for_it_alone_within_the_tolerance(
+    signature: Signature | None, code: str | None
+) -> None:
+    assert code_of(signature) == code
+    assert code_of(signature, signed=False, key="sk_signed:secret") is None, "without the need it is not looked at"
+
+
+def test_a_signature_stands_for_the_secret_but_not_beside_a_wrong_one_nor_for_a_key_that_is_off_or_over() -> None:
+    assert code_of(signed(), "sk_signed:secret") is None
+    assert code_of(signed(), "sk_signed:wrong") == "wrong_secret"
+    assert code_of(signed(), "sk_signed:") == "wrong_secret"
+    assert code_of(signed(), signed=False) == "wrong_secret"
+    assert code_of(signed(), enabled=False) == "disabled_key"
+    assert code_of(None, enabled=False) == "missing_signature"
+    assert code_of(signed(), expires_at=NOW) == "expired_key"

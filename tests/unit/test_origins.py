@@ -13,6 +13,7 @@ from contracts.configurations import ConfigurationState, InvalidDomain, KeyState
 from contracts.signals import CATALOGUE
 from services.ingestion.admission import Admitted, Directory, admit, hash_secret, origin_allowed
 from services.ingestion.refusals import Refusal
+from services.ingestion.signing import Verifier
 
 EXACT, WILD = ("shop.example.com",), ("*.example.com",)
 BOTH = ("example.com", "*.example.com")
@@ -196,7 +197,7 @@ def directory(domains: tuple[str, ...]) -> Directory:
         KeyState(id="sk_1", type="server", enabled=True, secret_hash=hash_secret(PEPPER, "secret")),
     )
     normalised = tuple(normalise_domain(domain) for domain in domains)
-    return Directory.of((ConfigurationState(id="c1", version=1, domains=normalised, keys=keys),), PEPPER)
+    return Directory.of((ConfigurationState(id="c1", version=1, domains=normalised, keys=keys),), Verifier(PEPPER))
 
 
 @pytest.mark.parametrize(("domains", "origin", "allowed"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])

@@ -39,7 +39,7 @@ _CONFIGURATION_COLUMNS = (
 )
 _KEY_COLUMNS = (
     *("id", "configuration_id", "type", "enabled", "secret_hash", "created_at", "expires_at", "last_used_at"),
-    *("uses_noted", "kinds"),
+    *("uses_noted", "kinds", "signed"),
 )
 _MOMENT_COLUMNS = (
     *("id", "type", "name", "name_key", "search_key", "description", "configuration_id", "settings", "status"),

@@ -38,6 +38,7 @@ _TABLES = (
 )
 
 _LIMITS = ("ALTER TABLE keys ADD COLUMN kinds TEXT",)
+_SIGNED = ("ALTER TABLE keys ADD COLUMN signed BOOLEAN NOT NULL DEFAULT FALSE",)
 
 _TYPES: dict[Dialect, dict[str, str]] = {
     "sqlite": {"text": "TEXT", "identity": "INTEGER PRIMARY KEY AUTOINCREMENT"},
@@ -58,4 +59,5 @@ MIGRATIONS = (
     # Of keys that stand already nobody noted whether they were used.
     _migration(10, "uses of keys", ("ALTER TABLE keys ADD COLUMN uses_noted BOOLEAN NOT NULL DEFAULT FALSE",)),
     _migration(11, "limits of keys", _LIMITS),
+    _migration(12, "signed requests", _SIGNED),
 )

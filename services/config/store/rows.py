@@ -107,15 +107,16 @@ def key_row(key: Key, configuration_id: str) -> Row:
 
 
 def key_limits(key: Key) -> Row:
-    """The columns that say what a key may send."""
-    return {"kinds": None if key.kinds is None else to_json(key.kinds)}
+    """The columns that say what a key may send, and how."""
+    return {"kinds": None if key.kinds is None else to_json(key.kinds), "signed": key.signed}
 
 
 def key_of(row: Row) -> Key:
     """The key of a row."""
     fields = {name: value for name, value in row.items() if name != "configuration_id"}
+    switches = {name: bool(row[name]) for name in ("enabled", "uses_noted", "signed")}
     kinds = None if row["kinds"] is None else tuple(msgspec.json.decode(row["kinds"]))
-    return Key(**{**fields, "enabled": bool(row["enabled"]), "uses_noted": bool(row["uses_noted"]), "kinds": kinds})
+    return Key(**{**fields, **switches, "kinds": kinds})
 
 
 def moment_row(value: Moment) -> Row:

@@ -11,10 +11,12 @@ from typing import Any
 from contracts.configurations import KeyType
 from contracts.signals.web import SCRIPT as SDK_PATH
 from contracts.signals.web import snippet
+from contracts.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from services.config.resources import AudienceConfiguration, Key
 
 SEGMENT_PATH = "/v1/batch"
 SECRET = "YOUR_SECRET"  # noqa: S105 - stands for one
+SIGNING_SECRET = "YOUR_SIGNING_SECRET"  # noqa: S105 - stands for one
 
 _ITEM = {"productId": "mug", "name": "Blue mug", "quantity": 1, "price": 12.5, "currency": "EUR"}
 _EMAIL = "ada@example.com"
@@ -22,7 +24,7 @@ _EMAIL = "ada@example.com"
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """Lines for one way of sending. `name`: `web`, `fetch`, `server` or `segment`; `key`: the key in it."""
+    """Lines for one way of sending. `name`: `web`, `fetch`, `server`, `signed` or `segment`; `key`: the key in it."""
 
     name: str
     key: KeyType
@@ -36,8 +38,16 @@ def offered(serves: Callable[[str], bool | None]) -> tuple[str, ...]:
     return (*web, "server", *(("segment",) if serves(SEGMENT_PATH) else ()))
 
 
-def snippets(configuration: AudienceConfiguration, url: str, names: tuple[str, ...], secret: str = "") -> list[Snippet]:
-    """The lines for some ways, with the real keys; the secret only while it is known."""
+def snippets(
+    configuration: AudienceConfiguration, url: str, names: tuple[str, ...], secret: str = "", signing: str = ""
+) -> list[Snippet]:
+    """The lines for some ways, with the real keys; the secrets only while they are known.
+
+    A key that needs signed requests has lines that sign, and none for clients that cannot.
+    """
+    server = current_key(configuration, "server")
+    if server is not None and server.signed:
+        names = tuple("signed" if name == "server" else name for name in names if name != "segment")
     keys = {key.type: key.id for key in configuration.keys if key.expires_at is None}
     site = site_of(configuration) or "shop.example.com"
     pair = f"{keys.get('server', '')}:{secret or SECRET}"
@@ -45,6 +55,7 @@ def snippets(configuration: AudienceConfiguration, url: str, names: tuple[str, .
         "web": Snippet("web", "web", _sdk(keys.get("web", ""), url), "html"),
         "fetch": Snippet("fetch", "web", _fetch(keys.get("web", ""), url, site), "html"),
         "server": Snippet("server", "server", _curl(pair, url, None, site), "sh"),
+        "signed": Snippet("signed", "server", _signed(pair.partition(":")[0], url, site, signing), "sh"),
         "segment": Snippet("segment", "server", _segment(pair, url), "js"),
     }
     return [made[name] for name in names]
@@ -102,6 +113,23 @@ def _curl(key: str, url: str, origin: str | None, site: str) -> str:
         """  -d '{"id":"'$(date +%s)-$RANDOM'","time":"'$(date -u +%FT%TZ)'","data":"""
         f"{data}}}'"
     )
+
+
+def _signed(key: str, url: str, site: str, signing: str) -> str:
+    path = "/v1/signals/cart/add"
+    data = json.dumps({"email": _EMAIL, "site": site, "items": [_ITEM]}, separators=(",", ":"))
+    body = f"""'{{"id":"'$(date +%s)-$RANDOM'","time":"'$(date -u +%FT%TZ)'","data":{data}}}'"""
+    return f"""body={body}
+timestamp=$(date +%s)
+signature=$(printf %s "$timestamp.{path}.$body" |
+  openssl dgst -sha256 -hmac {shlex.quote(signing or SIGNING_SECRET)} -r | cut -d ' ' -f 1)
+curl {shlex.quote(f"{url}{path}")} \\
+  -H 'Content-Type: application/json' \\
+  -H {shlex.quote(f"X-Api-Key: {key}")} \\
+  -H "{TIMESTAMP_HEADER}: $timestamp" \\
+  --data-binary "$body" \\
+  -H "{SIGNATURE_HEADER}: v1=$signature"
+""".strip()
 
 
 def _segment(pair: str, url: str) -> str:

@@ -91,7 +91,7 @@ def _taken(gate: Gate, call: str) -> Response:
         raise Refused(Refusal(400, "malformed", "the body is no JSON object"))
     g.signal_key = key = _basic_key() or request.headers.get("X-Api-Key") or _text(document.get("writeKey"))
     now = gate.clock.now()
-    admitted = admit(gate, request, key, now)
+    admitted = admit(gate, request, data, key, now)
     if isinstance(admitted, Refusal):
         raise Refused(admitted)
     messages = document.get("batch") if call == "batch" else [{**document, "type": call}]

@@ -19,7 +19,7 @@ from services.config.program import program
 from services.config.resources import AudienceConfiguration
 from services.config.triggering import TriggerAway
 from services.config.ui.frame import done_at, page
-from services.config.ui.pages.configurations import keep_secret, panel_page
+from services.config.ui.pages.configurations import keep_secret, keep_signing_secret, panel_page
 from services.config.ui.snippets import current_key, site_of
 from shared.http import NotFound
 
@@ -73,6 +73,7 @@ def regenerate(configuration_id: UUID, type: str) -> Response:
     except NotFound:
         return _back(configuration_id, "key_replaced")
     keep_secret(made)
+    keep_signing_secret(made)
     return _back(configuration_id, "key_made")
 
 

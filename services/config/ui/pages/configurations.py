@@ -107,6 +107,13 @@ def keep_secret(made: AudienceConfiguration) -> None:
         program().secrets.put(viewer().session_id, made.id, secret)
 
 
+def keep_signing_secret(made: AudienceConfiguration) -> None:
+    """Show the secret that signs for a key when its page is shown next."""
+    secret = next((key.signing_secret for key in made.keys if key.signing_secret), None)
+    if secret is not None:
+        program().secrets.put(viewer().session_id, f"{made.id} signing", secret)
+
+
 def panel_page(
     configuration: AudienceConfiguration,
     typed: Typed | None = None,
@@ -117,6 +124,7 @@ def panel_page(
     """The list with the panel of one beside it."""
     form = typed or Typed.of(configuration)
     pair = None if wants_fragment() else program().secrets.take(viewer().session_id, configuration.id)
+    signing = None if wants_fragment() else program().secrets.take(viewer().session_id, f"{configuration.id} signing")
     secret = "" if pair is None else pair.partition(":")[2]
     ingestion = program().ingestion
     values: dict[str, Any] = {
@@ -130,7 +138,8 @@ def panel_page(
         "keys": [(type, current_key(configuration, type)) for type in ("web", "app", "server")],
         "old_keys": [key for key in configuration.keys if key.expires_at is not None],
         "pair": pair,
-        "snippets": snippets(configuration, ingestion.public_url, offered(ingestion.serves), secret),
+        "signing_secret": signing,
+        "snippets": snippets(configuration, ingestion.public_url, offered(ingestion.serves), secret, signing or ""),
         "site": site_of(configuration),
         "tested": request.args.get("tested", "")[:100],
         "test_fault": None,

@@ -1,8 +1,9 @@
-"""What a key of an audience configuration may send: the form of its limits."""
+"""What a key of an audience configuration may send, and whether it signs: the form of its limits."""
 
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, redirect, request
@@ -15,6 +16,7 @@ from services.config.configurations import sends
 from services.config.program import program
 from services.config.resources import AudienceConfiguration, Key
 from services.config.ui.frame import done_at, page
+from services.config.ui.pages.configurations import keep_signing_secret
 from services.config.ui.snippets import current_key
 from services.config.ui.texts import t
 from shared.http import NotFound
@@ -35,14 +37,17 @@ def ask(configuration_id: UUID, type: KeyType) -> tuple[str, int]:
 @blueprint.post(_PATH)
 @needs("editor")
 def limit(configuration_id: UUID, type: KeyType) -> Response | tuple[str, int]:
-    """Limit it to the kinds that are ticked, or to none of them."""
+    """Limit it to the kinds that are ticked, or to none of them; the secret that signs is shown next, this once."""
     configuration, key = _found(configuration_id, type)
     ticked = set(request.form.getlist("kinds"))
     kinds = tuple(kind.name for _, group in _offered(type) for kind in group if kind.name in ticked)
     limited = request.form.get("which") == "some"
     if limited and not kinds:
         return _page(configuration, key, (), t("configurations.limits.none"), 422)
-    program().configurations.change_key(configuration.id, key.id, {"kinds": kinds if limited else None})
+    changes: dict[str, Any] = {"kinds": kinds if limited else None}
+    if type == "server":
+        changes["signed"] = request.form.get("signed") == "on"
+    keep_signing_secret(program().configurations.change_key(configuration.id, key.id, changes))
     return redirect(done_at("configuration_pages.show", "key_limited", configuration_id=configuration.id), code=303)
 
 
