@@ -33,9 +33,10 @@ PUBLIC: Mapping[str, str] = {
 }
 _PROBLEM_TYPE = "urn:moments:problem:"
 _ALLOWED_HEADERS = (
-    "Content-Type, X-Api-Key, Content-Encoding, Traceparent, Authorization, "
+    "Content-Type, X-Api-Key, Content-Encoding, Traceparent, Authorization, X-Retry-Count, "
     "Ce-Specversion, Ce-Id, Ce-Source, Ce-Type, Ce-Time, Ce-Subject, Ce-Dataschema"
 )
+"""X-Retry-Count is what Segment's web client adds when it sends again."""
 _PREFLIGHT_SECONDS = "7200"
 _UNSIGNED_ATTRIBUTES = Refusal(
     401, "wrong_signature", "the attributes of a binary event are headers, which a signature does not cover"
