@@ -353,8 +353,9 @@ def test_the_ids_in_a_path_are_described(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def log_lines() -> Iterator[io.StringIO]:
+def log_lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What a program would log, as JSON lines."""
+    monkeypatch.setattr("shared.http._log", structlog.get_logger("http"))  # a logger stays with its first stream
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     stream = io.StringIO()
@@ -384,6 +385,30 @@ def test_an_error_nobody_expected_leaves_its_traceback_in_the_log(tmp_path: Path
     lines = [json.loads(line) for line in log_lines.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["http.failed", "http.request"]
     assert "ZeroDivisionError" in lines[0]["exception"]
+
+
+def test_what_no_encoder_likes_still_makes_a_line(log_lines: io.StringIO) -> None:
+    log = structlog.get_logger("odd")
+
+    log.info("odd", text="\ud800 ü", number=2**70, thing=object, share=0.5)
+    log.debug("too.quiet")
+
+    (line,) = [json.loads(line) for line in log_lines.getvalue().splitlines()]
+    assert {"event": "odd", "level": "info", "logger": "odd", "service": "tea", "share": 0.5}.items() <= line.items()
+    assert (line["text"], line["number"], line["thing"]) == ("\ud800 ü", 2**70, "<class 'object'>")
+    assert log_lines.getvalue().isascii()
+
+
+def test_a_line_of_a_library_looks_like_our_own(log_lines: io.StringIO) -> None:
+    logging.getLogger("library").warning("careful with %s", "ü")
+
+    (line,) = [json.loads(line) for line in log_lines.getvalue().splitlines()]
+    assert {
+        "event": "careful with ü",
+        "level": "warning",
+        "logger": "library",
+        "service": "tea",
+    }.items() <= line.items()
 
 
 def test_a_profile_stands_in_a_log_as_a_keyed_hash() -> None:
