@@ -58,6 +58,11 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 _PATH_IDS = re.compile(r"<(?:\w+:)?(\w+)_id>")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_SAFE_HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+)
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 _log = structlog.get_logger("http")
 
@@ -154,6 +159,19 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         decorate: Callable[[View], View] = super().route(rule, parameters=parameters, **options)
         return decorate
 
+    def alt_response(self, status_code: int, **options: Any) -> Callable[[View], View]:
+        """Describe another answer."""
+        return _describing(super().alt_response(status_code, **options))
+
+    def answer(self, status_code: int, schema: Any = None, **options: Any) -> Callable[[View], View]:
+        """Describe the answer of a view that writes it itself."""
+        return _describing(super().response(status_code, schema, **options))
+
+    @staticmethod
+    def doc(**members: Any) -> Callable[[View], View]:
+        """Add to the description of the operation."""
+        return _describing(flask_smorest.Blueprint.doc(**members))
+
     if TYPE_CHECKING:  # flask-smorest is not typed
 
         def arguments(self, schema: Any, *, location: str = "json", **options: Any) -> Callable[[View], View]:
@@ -162,15 +180,6 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
         def response(self, status_code: int, schema: Any = None, **options: Any) -> Callable[[View], View]:
             """Write the answer by a schema."""
-            ...
-
-        def alt_response(self, status_code: int, **options: Any) -> Callable[[View], View]:
-            """Describe another answer."""
-            ...
-
-        @staticmethod
-        def doc(**members: Any) -> Callable[[View], View]:
-            """Add to the description of the operation."""
             ...
 
     def conditional(self, *, required: bool = False) -> Callable[[View], View]:
@@ -195,6 +204,16 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             return view
 
         return decorate
+
+
+def _describing(decorate: Callable[[Any], Any]) -> Callable[[View], View]:
+    """The same description, on the view itself: flask-smorest puts a function around it, which every call pays for."""
+
+    def describe(view: View) -> View:
+        view._apidoc = decorate(view)._apidoc  # type: ignore[attr-defined]  # where flask-smorest keeps it
+        return view
+
+    return describe
 
 
 def status_of(error: type[Exception], statuses: Mapping[type[Exception], int] = STATUSES) -> int:
@@ -251,9 +270,13 @@ def create_service(  # noqa: PLR0913 - all but two by keyword
 
 
 class _Service(Flask):
+    def ensure_sync(self, func: View) -> View:
+        """The same: no view is a coroutine, and Flask would look at each function of each request again."""
+        return func
+
     def log_exception(self, exc_info: Any) -> None:
         """One line with the traceback; the route in place of the path, which may hold an id of a person."""
-        _log.error("http.failed", method=request.method, route=_route(), exc_info=exc_info)
+        _log.error("http.failed", method=request.method, route=_route(request), exc_info=exc_info)
 
 
 class _Api(flask_smorest.Api):  # type: ignore[misc]
@@ -303,11 +326,11 @@ def _handle_errors(app: Flask, statuses: Mapping[type[Exception], int]) -> None:
         return shown(answer)
 
     def passing_fault(error: Exception) -> Response:
-        _log.error("http.dependency_failed", method=request.method, route=_route(), exc_info=error)
+        _log.error("http.dependency_failed", method=request.method, route=_route(request), exc_info=error)
         return shown(problem_of(Unavailable("A database or the broker does not answer.", retry_after=1), 503))
 
     def unkeepable(error: Exception) -> Response:
-        _log.warning("http.unkeepable", method=request.method, route=_route(), error=type(error).__name__)
+        _log.warning("http.unkeepable", method=request.method, route=_route(request), error=type(error).__name__)
         return shown(problem_of(Unprocessable("A text holds a character that cannot be kept."), 422))
 
     def broken_transfer(_: ParseException) -> Response:
@@ -322,17 +345,17 @@ def _handle_errors(app: Flask, statuses: Mapping[type[Exception], int]) -> None:
 
 
 def _begin() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-    g.began = stopwatch()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    given = request.headers.get("X-Request-Id")
+    context = g._get_current_object()
+    context.request_id = given if given is not None and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    context.began = stopwatch()
+    structlog.contextvars.bind_contextvars(request_id=context.request_id)
 
 
 def _guard(authenticate: Authenticate, public: Mapping[str, str]) -> Authenticate:
     def guard() -> AnyResponse | None:
-        if request.url_rule is None or request.url_rule.rule in public:
-            return None
-        return authenticate()
+        rule = request.url_rule
+        return None if rule is None or rule.rule in public else authenticate()
 
     return guard
 
@@ -358,30 +381,33 @@ def is_token(given: str, expected: str) -> bool:
 
 def _finish(service: str) -> Callable[[Response], Response]:
     def finish(response: Response) -> Response:
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-        response.headers["X-Request-Id"] = g.request_id
-        if request.method in ("GET", "HEAD") and response.status_code == 200 and "ETag" in response.headers:
-            response.make_conditional(request)
-        seconds = stopwatch() - g.began
-        route = _route()
-        metrics.observe_request(service, request.method, route, response.status_code, seconds)
-        _log.info(
-            "http.request",
-            method=request.method,
-            route=route,
-            status=response.status_code,
-            milliseconds=round(seconds * 1000, 1),
-        )
+        asked, context = current_request(), g._get_current_object()
+        present = {name.lower() for name, _ in response.headers}
+        for name, value in _SAFE_HEADERS:
+            if name.lower() not in present:
+                response.headers.add(name, value)
+        response.headers["X-Request-Id"] = context.request_id
+        if asked.method in ("GET", "HEAD") and response.status_code == 200 and "etag" in present:
+            response.make_conditional(asked)
+        seconds = stopwatch() - context.began
+        method, route, status = asked.method, _route(asked), response.status_code
+        metrics.observe_request(service, method, route, status, seconds)
+        milliseconds = round(seconds * 1000, 1)
+        _log.info("http.request", method=method, route=route, status=status, milliseconds=milliseconds)
         structlog.contextvars.unbind_contextvars("request_id")
         return response
 
     return finish
 
 
-def _route() -> str:
-    return request.url_rule.rule if request.url_rule is not None else "(none)"
+def current_request() -> Request:
+    """The request itself, where it is looked at often: each look through Flask's stand-in asks for it anew."""
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return asked
+
+
+def _route(asked: Request) -> str:
+    return asked.url_rule.rule if asked.url_rule is not None else "(none)"
 
 
 def _spec_options(description: str) -> dict[str, Any]:

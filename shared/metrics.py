@@ -5,6 +5,8 @@ Several processes of one service share a page when `PROMETHEUS_MULTIPROC_DIR` na
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -29,8 +31,18 @@ DURATION = Histogram(
 
 def observe_request(service: str, method: str, route: str, status: int, seconds: float) -> None:
     """Count one answered request; `route` is the pattern, never the path with its ids."""
-    REQUESTS.labels(service, method, route, str(status)).inc()
-    DURATION.labels(service, method, route).observe(seconds)
+    _requests(service, method, route, status).inc()
+    _duration(service, method, route).observe(seconds)
+
+
+@lru_cache(1024)
+def _requests(service: str, method: str, route: str, status: int) -> Counter:
+    return REQUESTS.labels(service, method, route, str(status))
+
+
+@lru_cache(1024)
+def _duration(service: str, method: str, route: str) -> Histogram:
+    return DURATION.labels(service, method, route)
 
 
 def metrics_page() -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import marshmallow as ma
 import msgspec
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 
 from contracts.signals import KINDS, SignalKind
 from services.ingestion.admission import configuration_of, origin_allowed
@@ -21,7 +21,7 @@ from services.ingestion.refusal_reports import Sender
 from services.ingestion.refusals import AGAIN, Refusal, retry_headers
 from services.ingestion.requests import Gate, Refused, admit, body_of, check_rate, read_request
 from services.ingestion.shapes import SHAPES, AnySignal
-from shared.http import Blueprint
+from shared.http import Blueprint, current_request
 from shared.problems import CONTENT_TYPE, FaultSchema, ProblemSchema, problem
 
 LARGEST_REPORTED = 65_536
@@ -88,10 +88,8 @@ def _kind_view(gate: Gate, kind: SignalKind) -> Callable[[], Response]:
             results = _take(gate, kind)
         except Refused as refused:
             return _refuse(gate, refused.refusal, kind.name)
-        if request.mimetype == BATCHED:
-            return _answer(results)
-        (result,) = results
-        return _answer([result]) if result.refusal is None else _problem(result.refusal)
+        refusal = results[0].refusal if len(results) == 1 else None
+        return _answer(results) if refusal is None or request.mimetype == BATCHED else _problem(refusal)
 
     view.__name__ = kind.name.replace("/", "_")
     view.__doc__ = f"{kind.title}.\n\n{kind.summary}"
@@ -131,33 +129,34 @@ def _unknown_view(gate: Gate) -> Callable[[str], Response]:
 
 
 def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
-    data = read_request(request)
-    if kind is None and request.mimetype == "text/plain":
+    asked = current_request()
+    data = read_request(asked)
+    if kind is None and asked.mimetype == "text/plain":
         return _take_parcel(gate, data)
     now = gate.clock.now()
-    key_header = request.headers.get("X-Api-Key")
+    key_header = asked.headers.get("X-Api-Key")
     directory = gate.keys.directory
-    admitted = admit(gate, request, data, key_header, now)
+    admitted = admit(gate, asked, data, key_header, now)
     if isinstance(admitted, Refusal):
         sender = Sender.of(configuration_of(directory, key_header), key_header)
         _report(gate, admitted, sender, data, kind, now)
         raise Refused(admitted)
-    if admitted.signed and mode_of(request.mimetype, request.headers.get) == "binary":
+    if admitted.signed and mode_of(asked.mimetype, asked.headers.get) == "binary":
         raise Refused(_UNSIGNED_ATTRIBUTES)
-    body, kind = _read(data, kind)
+    body, kind = _read(asked, data, kind)
     several = kind is None and type(body.value) is list
-    check_rate(gate, request, admitted, len(body.value) if several else 1)
-    trace = valid_traceparent(request.headers.get("traceparent"))
+    check_rate(gate, asked, admitted, len(body.value) if several else 1)
+    trace = valid_traceparent(asked.headers.get("traceparent"))
     return gate.intake.take(body, kind, Reception(admitted, now, trace))
 
 
-def _read(data: bytes, kind: SignalKind | None) -> tuple[Body, SignalKind | None]:
+def _read(asked: Request, data: bytes, kind: SignalKind | None) -> tuple[Body, SignalKind | None]:
     """The signals of the request, and the kind of the path where it is that of a single one."""
-    mode = mode_of(request.mimetype, request.headers.get)
+    mode = mode_of(asked.mimetype, asked.headers.get)
     if mode is None:
-        return body_of(request, data), kind
-    body = body_of(request, data, plain=mode == "binary" and is_json(request.mimetype or "application/json"))
-    events = read_events(body, mode, request.headers.get, kind)
+        return body_of(asked, data), kind
+    body = body_of(asked, data, plain=mode == "binary" and is_json(asked.mimetype or "application/json"))
+    events = read_events(body, mode, asked.headers.get, kind)
     if isinstance(events, Refusal):
         raise Refused(events)
     return events, None if mode == "batched" else kind
@@ -190,7 +189,7 @@ def _report(gate: Gate, refusal: Refusal, sender: Sender, data: bytes, kind: Sig
     if len(data) > LARGEST_REPORTED or not gate.reports.allows(sender.configuration):
         return
     try:
-        body, kind = _read(data, kind)
+        body, kind = _read(current_request(), data, kind)
     except Refused:
         return
     gate.intake.report(refusal, sender, body, kind.name if kind is not None else "", now)
@@ -254,7 +253,7 @@ def set_up_cors(app: Flask, keys: Keys) -> None:
 
     def echo(response: Response) -> Response:
         response.headers.add("Vary", "Origin")
-        origin = request.headers.get("Origin")
+        origin = current_request().headers.get("Origin")
         if origin is None or g.get("preflight"):
             return response
         key_id = (_given_key() or "").strip().partition(":")[0]
@@ -326,7 +325,7 @@ def _answers(blueprint: Blueprint, refusals: Mapping[int, str]) -> Callable[[Any
             view = blueprint.alt_response(
                 status, schema=SignalProblemSchema, content_type=CONTENT_TYPE, description=text
             )(view)
-        return blueprint.response(200, ResultsSchema, description="Stored, or a result for every signal")(view)
+        return blueprint.answer(200, ResultsSchema, description="Stored, or a result for every signal")(view)
 
     return decorate
 

@@ -62,7 +62,7 @@ def _route(blueprint: Blueprint, path: str) -> Callable[[Any], Any]:
     def decorate(view: Any) -> Any:
         for status, text in ((400, "The body is no JSON"), (401, "The key"), (403, "The key"), (503, "Send it again")):
             view = blueprint.alt_response(status, schema=SegmentAnswerSchema, description=text)(view)
-        view = blueprint.response(200, SegmentAnswerSchema, description="Taken")(view)
+        view = blueprint.answer(200, SegmentAnswerSchema, description="Taken")(view)
         described = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
         view = blueprint.doc(security=[{"signalKey": []}], requestBody=described)(view)
         return blueprint.route(path, methods=["POST"])(view)
