@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
+
 from contracts.configurations import ConfigurationState, InvalidDomain, KeyState, domain_allows, normalise_host
 from contracts.signals import Reference, SignalKind, Touchpoint
 from services.ingestion.refusals import Refusal
@@ -28,8 +30,7 @@ class Listener:
     audience: Reference
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(msgspec.Struct, frozen=True, gc=False):
     """A key was recognised: what it stands for, and where its signals come from.
 
     `kinds`: those that it may send; None: any. `signed`: the request was taken for its signature.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import msgspec
@@ -13,11 +13,11 @@ import msgspec
 from services.ingestion.refusals import Fault, Refusal
 
 LARGEST_BODY = 500_000
+NO_FAULTS: Mapping[int, tuple[Fault, ...]] = MappingProxyType({})
 _GZIP = 31
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """A parsed body. `clean`: no string in it can hold a NUL or a lone surrogate, and every number is finite.
 
     `faults`: what was found wrong in its items before they are read, by their places.
@@ -25,7 +25,7 @@ class Body:
 
     value: Any
     clean: bool
-    faults: Mapping[int, tuple[Fault, ...]] = field(default_factory=dict)
+    faults: Mapping[int, tuple[Fault, ...]] = NO_FAULTS
 
 
 def gunzip(data: bytes) -> bytes | Refusal:

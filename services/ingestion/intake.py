@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from contracts.signals import SignalKind
 from services.ingestion import meters
@@ -31,8 +32,7 @@ _TOO_LARGE = Refusal(413, "too_large", f"one signal may have at most {LARGEST_SI
 _UNAVAILABLE = Refusal(503, "unavailable", "the signal could not be stored now; send it again")
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What became of one item; without a refusal it was accepted."""
 
     id: str | None
@@ -116,6 +116,8 @@ class Intake:
     def _report(
         self, items: Sequence[Any], results: Sequence[Result], kind: SignalKind | None, reception: Reception
     ) -> None:
+        if all(result.refusal is None for result in results):
+            return
         sender = Sender(reception.admitted.listener.id, reception.admitted.key_id)
         name = kind.name if kind is not None else ""
         for item, result in zip(items, results, strict=True):
@@ -141,7 +143,7 @@ class Intake:
             else:
                 self.refuse(result.refusal, reception.admitted.key_id, kind)
         for kind, count in kinds.items():
-            meters.ACCEPTED.labels(kind, reception.admitted.touchpoint).inc(count)
+            meters.accepted(kind, reception.admitted.touchpoint).inc(count)
 
 
 def _confirmed(future: Future[None], deadline: float) -> bool:

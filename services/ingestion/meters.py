@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from prometheus_client import Counter, Histogram
 
 ACCEPTED = Counter("moments_signals_accepted", "Signals confirmed by the broker.", ("kind", "touchpoint"))
@@ -15,3 +17,9 @@ CONFIRMED = Histogram(
 REPORTS_DROPPED = Counter(
     "moments_refusal_reports_dropped", "Refused signals of which trigger was not told.", ("reason",)
 )
+
+
+@lru_cache(256)
+def accepted(kind: str, touchpoint: str) -> Counter:
+    """The counter of accepted signals of a kind; there are few of them, and looking one up takes its time."""
+    return ACCEPTED.labels(kind, touchpoint)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -35,8 +34,7 @@ class _Invalid(Exception):
     """The signal is not valid."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """A valid signal, admitted for its site; it counts as taken once the broker has confirmed it."""
 
     kind: SignalKind
@@ -48,8 +46,7 @@ class Accepted:
     traceparent: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reception:
+class Reception(msgspec.Struct, frozen=True, gc=False):
     """What all items of a request share: who sends, and when they came (µs)."""
 
     admitted: Admitted
