@@ -21,6 +21,7 @@ from services.config.access.passwords import Passwords
 from services.config.access.wiring import make_access, set_up_access
 from services.config.audit import Audit
 from services.config.configurations import Configurations
+from services.config.erasing import erase_customer
 from services.config.ingesting import IngestionClient
 from services.config.journeys import Journeys
 from services.config.key_uses import key_use_reader
@@ -37,6 +38,7 @@ from services.config.views import BLUEPRINTS
 from services.config.webhooks import Webhooks
 from shared.broker import connect_broker
 from shared.clock import Clock, SystemClock
+from shared.erasing import erasure_reader
 from shared.http import create_service
 from shared.outbox import Outbox, Relay, RelayThread
 from shared.pages import Pages
@@ -69,6 +71,7 @@ class Config:
         audit = Audit(self.store)
         configurations = Configurations(self.store, publication, audit, KeyMaker(settings.secret_pepper), clock)
         self._key_uses = key_use_reader(self._broker, topology, configurations)
+        self._erasures = erasure_reader(self._broker, self._publisher, topology, "config", clock, erase_customer)
         moments = Moments(self.store, publication, audit, clock)
         trigger = TriggerClient(settings.trigger_url, settings.admin_token)
         self.program = Program(
@@ -108,6 +111,7 @@ class Config:
         self._relaying.start()
         self._snapshots.start()
         self._key_uses.start()
+        self._erasures.start()
         for seconds, duty in (
             (5, self._measure),
             (60, self.program.configurations.drop_ended_keys),
@@ -123,6 +127,7 @@ class Config:
             self._scheduler.shutdown(wait=False)
         self._snapshots.stop()
         self._key_uses.stop()
+        self._erasures.stop()
         self._relaying.stop()
         self._broker.close()
         self.store.close()

@@ -19,6 +19,7 @@ from services.ingestion.duties import (
     ReportRefusals,
     TellKeyUses,
 )
+from services.ingestion.erasing import EraseCustomers, Erasing
 from services.ingestion.intake import Intake
 from services.ingestion.key_uses import KeyUses
 from services.ingestion.keys import Keys
@@ -93,6 +94,7 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
         TellKeyUses(uses),
         FollowConfigurations(leadership, broker, publisher, topology, store),
         ReplayLost(leadership, broker, publisher, topology, settings.partitions),
+        EraseCustomers(leadership, broker, publisher, topology, clock, Erasing()),
     )
     limits = Limits.of(settings, clock)
     intake = Intake(publisher, refusal_log, reports, settings.partitions, limits)

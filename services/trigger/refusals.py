@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import structlog
 
+from contracts.erasures import subject_of
 from contracts.topology import REFUSALS
 from contracts.wire import SignalRefused, UnreadableMessage, decode_signal_refused
+from services.trigger.store.erasures import erased_since
 from services.trigger.store.refused import keep_refusals
 from services.trigger.store.rows import Rows
 from shared.broker import Broker, Delivery
@@ -17,13 +19,13 @@ from shared.store import STORE_FAULTS, connected
 _log = structlog.get_logger("trigger.refusals")
 
 
-def refusal_reader(broker: Broker, rows: Rows) -> QueueReader:
+def refusal_reader(broker: Broker, rows: Rows, pepper: bytes) -> QueueReader:
     """The thread that keeps refusals, whose shape must be declared; several workers share the queue."""
 
     def keep(deliveries: list[Delivery]) -> None:
         try:
             with connected(rows.database), rows.database.atomic():
-                keep_refusals(rows, _readable(deliveries))
+                keep_refusals(rows, _standing(rows, pepper, _readable(deliveries)))
         except STORE_FAULTS:
             raise
         except Exception:  # what no database takes is no reason to keep no others from now on
@@ -41,3 +43,12 @@ def _readable(deliveries: Sequence[Delivery]) -> list[SignalRefused]:
         except UnreadableMessage as error:
             _log.error("refusals.unreadable", message=delivery.message_id, reason=str(error)[:200])
     return found
+
+
+def _standing(rows: Rows, pepper: bytes, found: Sequence[SignalRefused]) -> list[SignalRefused]:
+    """Without those whose customer was erased since."""
+    subjects = {
+        each.id: subject_of(pepper, each.configuration, each.id_type, each.profile) for each in found if each.profile
+    }
+    erased = erased_since(rows, set(subjects.values())) if subjects else {}
+    return [each for each in found if each.at > erased.get(subjects.get(each.id, b""), -1)]

@@ -19,6 +19,7 @@ from contracts.tokens import TokenState
 from contracts.topology import moments_topology, partition_queue
 from contracts.wire import Marker
 from services.trigger.alarm import Alarm
+from services.trigger.answers import answer_reader
 from services.trigger.changes import Changes
 from services.trigger.dead_letters import dead_letter
 from services.trigger.erasing import Eraser, resend_tombstones
@@ -37,6 +38,7 @@ from services.trigger.store.records import Fenced
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from services.trigger.store.tokens import save_token
+from services.trigger.sweeping import SWEEPS, due_erasures
 from services.trigger.webhooks.running import Webhooks
 from shared.broker import Broker, BrokerError, Consumer, Delivery, connect_broker
 from shared.clock import Clock, SystemClock
@@ -83,11 +85,13 @@ class Worker:
         self._outbox = Outbox(self._database, clock, self._relay.nudge)
         self._eraser = Eraser(settings.secret_pepper, self._outbox)
         self._follower = Follower(broker, self._publisher, settings.trigger_name)
-        self._refusals = refusal_reader(broker, Rows(self._database))
+        self._refusals = refusal_reader(broker, Rows(self._database), settings.secret_pepper)
         self._keeper = Keeper(DUTIES, self._transaction, self._house)
         self._alarm = Alarm(
             clock, self._wake, self._sweep, self._keeper.call, keep_every=settings.housekeeping / SECOND
         )
+        self._sweeper = Keeper(SWEEPS, self._transaction, self._house)
+        self._answers = answer_reader(broker, Rows(self._database))
         self._webhooks = Webhooks(settings, clock, broker, self._publisher)
 
     def _make_relay(self) -> Relay:
@@ -101,6 +105,7 @@ class Worker:
         self._prepare()
         self._follower.start()
         self._refusals.start()
+        self._answers.start()
         self._relay.start()
         self._webhooks.start()
         self._alarm.start()
@@ -118,6 +123,7 @@ class Worker:
         self._webhooks.stop()
         self._follower.stop()
         self._refusals.stop()
+        self._answers.stop()
         self._relay.stop()
         self._broker.close()
         close_database(self._database)
@@ -151,6 +157,7 @@ class Worker:
         self._credits.clear()
         self._cache.clear()
         self._keeper.abandon()
+        self._sweeper.abandon()
         self._markers.renew()
         self._learn_states()
         consumer = self._broker.consumer(
@@ -175,12 +182,13 @@ class Worker:
 
     def _turn(self, consumer: Consumer) -> None:
         self._take_states()
-        deliveries = consumer.receive(BATCH, 0.0 if self._credits else self._keeper.rest(IDLE_WAIT))
+        deliveries = consumer.receive(BATCH, 0.0 if self._credits else self._sweeper.rest(self._keeper.rest(IDLE_WAIT)))
         if deliveries:
             self._take(consumer, deliveries)
         if self._credits:
             self._fire()
         self._keeper.step()
+        self._sweeper.step()
 
     def _take(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
         found = sort_deliveries(deliveries, self._settings.partitions)
@@ -246,6 +254,7 @@ class Worker:
             applied = apply_batch(rows, self._outbox, since, self._registry, now, self._cache, counted=True)
             self._eraser.load(rows)
         self._alarm.at(applied.earliest_due)
+        self._sweeper.call()
 
     def _apply_singly(self, arrivals: Sequence[Arrival]) -> Applied:
         """One signal to a transaction: what the engine cannot take goes to the dead letters, the rest goes on."""
@@ -356,6 +365,8 @@ class Worker:
                 _log.info("worker.sweeper_caught", partitions=caught)
             self._ask_for_unsent()
             resend_tombstones(Rows(self._database), self._publisher, self._clock.now())
+            if due_erasures(Rows(self._database), self._clock.now()):
+                self._sweeper.call()
             with self._database.atomic():
                 name, now = self._settings.trigger_name, self._clock.now()
                 records.note_worker(Rows(self._database), name, now, list(self._epochs))

@@ -123,7 +123,9 @@ class Forgetful:
 def test_a_take_up_that_dies_before_its_acknowledgement_doubles_nothing(rig: WebhookRig, journey: Endpoint) -> None:
     webhook = rig.subscribe(journey.url, "moment.#")
     with connected(rig.database):
-        take_up = TakeUp(rig.subscriptions, rig.deliveries, rig.broker, rig.publisher, rig.clock, "t", lambda: None, 9)
+        take_up = TakeUp(
+            rig.subscriptions, rig.deliveries, rig.broker, rig.publisher, rig.clock, "t", lambda: None, 9, b""
+        )
         take_up.look()
         rig.publish("moment.cart_abandon", "e1")
         rig.publish("moment.cart_abandon", "e2")
@@ -206,7 +208,7 @@ def test_one_process_binds_at_a_time_and_what_a_killed_one_left_bound_is_unbound
 
 
 def look_again(rig: WebhookRig) -> None:
-    arguments = rig.subscriptions, rig.deliveries, rig.broker, rig.publisher, rig.clock, "this", lambda: None, 9
+    arguments = rig.subscriptions, rig.deliveries, rig.broker, rig.publisher, rig.clock, "this", lambda: None, 9, b""
     TakeUp(*arguments).look()
 
 

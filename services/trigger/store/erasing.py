@@ -174,17 +174,6 @@ def _raised(rows: Rows, gone: Iterable[Sequence[object]]) -> Iterator[tuple[str,
         yield moment, int(partitions[raise_id] or 0)  # type: ignore[call-overload]
 
 
-def erase_sent(rows: Rows, profiles: Iterable[bytes], after: int, limit: int) -> tuple[dict[bytes, int], int | None]:
-    """Delete, of the chunk of the outbox after a place, what profiles are named in; how many of each, and the place."""
-    wanted = set(profiles)
-    found = rows.execute("SELECT id, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
-    mine = [(row[0], key) for row in found if (key := profile_about(bytes(row[1]))) in wanted and key is not None]
-    gone = Counter(
-        key for place, key in mine if rows.change("DELETE FROM outbox WHERE id = ? AND sent_at IS NOT NULL", (place,))
-    )
-    return dict(gone), found[-1][0] if len(found) == limit else None
-
-
 def texts_of(value: str) -> list[bytes]:
     """How a value may stand in kept bytes: plain, and as JSON with escapes."""
     plain = value.encode("utf-8", "surrogatepass")

@@ -213,9 +213,11 @@ def note_erased(rows: Rows, erasure_id: str, now: int) -> None:
     )
 
 
-def note_sweep(rows: Rows, erasure_id: str, next_at: int) -> None:
-    """All stores were looked through once; when to come again."""
-    rows.execute("UPDATE erasures SET sweeps = sweeps + 1, next_at = ? WHERE id = ?", (next_at, erasure_id))
+def note_sweep(rows: Rows, erasure_id: str, next_at: int, *, looked: bool) -> None:
+    """When to come again; `looked`: all stores were looked through once more."""
+    rows.execute(
+        "UPDATE erasures SET sweeps = sweeps + ?, next_at = ? WHERE id = ?", (int(looked), next_at, erasure_id)
+    )
 
 
 def note_done(rows: Rows, erasure_id: str, now: int) -> None:

@@ -62,7 +62,8 @@ class Webhooks:
         self._ended = threading.Event()
         self._dispatcher = Dispatcher(subscriptions, deliveries, sender, clock, rules_of(settings), random.random)
         nudge, most = self._dispatcher.wake.set, settings.webhook_most_waiting
-        self._take_up = TakeUp(subscriptions, deliveries, broker, publisher, clock, settings.trigger_name, nudge, most)
+        name, pepper = settings.trigger_name, settings.secret_pepper
+        self._take_up = TakeUp(subscriptions, deliveries, broker, publisher, clock, name, nudge, most, pepper)
         self._threads = [
             threading.Thread(target=self._keep_on, args=(work,), name=name, daemon=True)
             for name, work in (

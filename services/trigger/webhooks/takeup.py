@@ -11,9 +11,13 @@ from typing import Any
 import msgspec
 import structlog
 
+from contracts.erasures import subject_of
+from contracts.times import from_rfc3339
 from contracts.topology import JOURNEYS, WEBHOOKS, WEBHOOKS_QUEUE, Binding
 from services.trigger.about import profile_in
 from services.trigger.dead_letters import dead_letter
+from services.trigger.engine.application import ProfileId
+from services.trigger.store.erasures import erased_since
 from services.trigger.store.keys import profile_key
 from services.trigger.webhooks.patterns import matches
 from services.trigger.webhooks.store.deliveries import DeliveryRows, Taken
@@ -28,6 +32,7 @@ _LOOK_EVERY = 0.5
 _BIND_AGAIN_EVERY = 60.0
 _BINDER_LEASE = 30_000_000
 _CONFIRM = 10.0
+_FAR = 2**62
 _LONGEST_TEXT = 1_000
 _COUNT_EVERY = 1_000
 """Counting what waits costs some milliseconds, so it is done once for so many events."""
@@ -38,6 +43,7 @@ class _Envelope(msgspec.Struct):
 
     id: str
     source: str
+    time: str = ""
     data: Any = None
 
 
@@ -46,9 +52,12 @@ _envelope = msgspec.json.Decoder(_Envelope)
 
 @dataclass(frozen=True, slots=True)
 class _Event:
+    """`at`: when what it tells of was received or decided, µs."""
+
     source: str
     id: str
-    profile: bytes | None
+    profile: ProfileId | None
+    at: int
 
 
 class Unreadable(ValueError):
@@ -58,9 +67,9 @@ class Unreadable(ValueError):
 class TakeUp:
     """Binds the queue to what subscriptions want, and empties it. Used by one thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self, rows: SubscriptionRows, deliveries: DeliveryRows, broker: Broker, publisher: Publisher, clock: Clock,
-        name: str, nudge: Callable[[], None], most_waiting: int,
+        name: str, nudge: Callable[[], None], most_waiting: int, pepper: bytes,
     ) -> None:  # fmt: skip
         self._rows = rows
         self._deliveries = deliveries
@@ -70,6 +79,7 @@ class TakeUp:
         self._name = name
         self._nudge = nudge
         self._most_waiting = most_waiting
+        self._pepper = pepper
         self._unwatched: Counter[str] = Counter()
         self._revision = -1
         self._looked_at = self._bound_at = -_BIND_AGAIN_EVERY
@@ -116,24 +126,33 @@ class TakeUp:
                 self._bury(delivery, str(error))
         with self._rows.rows.database.atomic():
             subscriptions = self._rows.enabled()
+            erased = self._erased([event for _, event in readable])
             wanted = [
                 Taken(
                     subscription_id=each.id,
                     source=event.source,
                     event_id=event.id,
                     type=delivery.routing_key,
-                    profile_key=event.profile,
+                    profile_key=None if event.profile is None else profile_key(event.profile),
                     body=delivery.body,
                 )
                 for delivery, event in readable
                 for each in subscriptions
-                if matches(each.patterns, delivery.routing_key)
+                if matches(each.patterns, delivery.routing_key) and event not in erased
             ]
             new = self._deliveries.add(wanted, self._clock.now())
             self._rows.count_up(Counter((each.subscription_id, "taken") for each in new))
         if new:
             self._nudge()
             self._bound_waiting(new)
+
+    def _erased(self, events: Sequence[_Event]) -> set[_Event]:
+        """Those that tell of a customer who was erased since."""
+        if not self._rows.rows.execute("SELECT 1 FROM erasures LIMIT 1"):
+            return set()
+        subjects = {event: subject_of(self._pepper, *event.profile) for event in events if event.profile is not None}
+        known = erased_since(self._rows.rows, set(subjects.values()))
+        return {event for event, subject in subjects.items() if event.at <= known.get(subject, -1)}
 
     def _bound_waiting(self, new: Sequence[Taken]) -> None:
         """Now and then, see that what waits for an endpoint that is away stays bounded: the oldest go."""
@@ -196,10 +215,13 @@ def _read(delivery: Delivery) -> _Event:
         raise Unreadable(f"no event: {error}") from error
     if not found.id or any("\0" in text or len(text) > _LONGEST_TEXT for text in (found.id, found.source)):
         raise Unreadable("no event: its id or its source cannot be kept")
-    return _Event(found.source, found.id, _profile(found.data))
+    return _Event(found.source, found.id, profile_in(found.data), _instant(found))
 
 
-def _profile(data: Any) -> bytes | None:
-    """The key of the profile that an event is about, where it says so."""
-    found = profile_in(data)
-    return None if found is None else profile_key(found)
+def _instant(found: _Envelope) -> int:
+    """When it was received or decided: the time of a signal is its sender's."""
+    received = found.data.get("receivedAt") if type(found.data) is dict else None
+    try:
+        return from_rfc3339(received if type(received) is str else found.time)
+    except ValueError:
+        return _FAR

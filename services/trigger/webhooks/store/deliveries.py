@@ -211,10 +211,10 @@ class DeliveryRows:
                 return found
             found.append(rows[0][0])
 
-    def forget_profile(self, profile_key: bytes) -> int:
-        """Delete some of those about a profile; returns how many."""
-        sql = "SELECT id FROM webhook_deliveries WHERE profile_key = ? LIMIT ?"
-        return self._forget(sql, (profile_key, _CHUNK))
+    def forget_profile(self, profile_key: bytes, *, until: int = 2**62) -> int:
+        """Delete some of those about a profile that were taken up by an instant; returns how many."""
+        sql = "SELECT id FROM webhook_deliveries WHERE profile_key = ? AND taken_at <= ? LIMIT ?"
+        return self._forget(sql, (profile_key, until, _CHUNK))
 
     def _forget(self, which: str, parameters: Row) -> int:
         ids = [(row[0],) for row in self.rows.execute(which, parameters)]

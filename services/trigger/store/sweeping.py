@@ -1,0 +1,139 @@
+"""Walks through tables for what names erased customers; each call a chunk inside the caller's transaction."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from services.trigger.about import profile_about
+from services.trigger.store.erasing import texts_of
+from services.trigger.store.erasures import Erasure
+from services.trigger.store.rows import Rows
+from services.trigger.webhooks.store.deliveries import DeliveryRows
+
+_SHORT = 4
+"""A value of fewer characters stands in other words by chance; it counts only as a whole text."""
+_DIGITS = re.compile(rb"[\s()./-]+")
+_PHONE = "phone"
+
+Gone = dict[str, int]
+"""Erasure → how many rows went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """What is looked for. `texts`: how the value may stand in kept bytes, in lower case."""
+
+    erasure: Erasure
+    profile: bytes
+    told: str
+    texts: tuple[bytes, ...]
+
+    def is_in(self, body: bytes) -> bool:
+        """Whether kept bytes hold the value, in whatever spelling."""
+        plain = body.lower()
+        if self.erasure.id_type == _PHONE:
+            plain = _DIGITS.sub(b"", plain)
+        return any(text in plain for text in self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Everybody who is looked for in one walk."""
+
+    whom: tuple[Whom, ...]
+
+    @classmethod
+    def of(cls, erasures: Sequence[Erasure], told: Mapping[str, str]) -> Sought:
+        """`told`: erasure → the id of the message that told the other services."""
+        return cls(
+            tuple(
+                Whom(each, each.profile_key, told[each.id], _texts(each.profile))
+                for each in erasures
+                if each.profile is not None and each.profile_key is not None
+            )
+        )
+
+    def by_key(self, profile: bytes | None) -> Whom | None:
+        """The one of that profile."""
+        return next((each for each in self.whom if each.profile == profile), None)
+
+    def within(self, body: bytes) -> Whom | None:
+        """The first one whose value stands in kept bytes."""
+        return next((each for each in self.whom if each.is_in(body)), None)
+
+
+def _texts(value: str) -> tuple[bytes, ...]:
+    found = [text.lower() for text in texts_of(value)]
+    if len(value) < _SHORT:
+        found = [b'"' + text + b'"' for text in found]
+    return tuple(found)
+
+
+def _walk_outbox(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Gone, int | None]:
+    """Messages that were sent, and those that told the other services whom to erase."""
+    told = {each.told: each for each in sought.whom}
+    found = rows.execute(
+        "SELECT id, message_id, body, created_at FROM outbox WHERE id > ? AND sent_at IS NOT NULL ORDER BY id LIMIT ?",
+        (place, limit),
+    )
+    gone: Counter[str] = Counter()
+    for row, message_id, body, created_at in found:
+        whom = told.get(message_id) or sought.by_key(profile_about(bytes(body)))
+        if whom is not None and (message_id in told or created_at <= (whom.erasure.erased_at or 0)):
+            gone[whom.erasure.id] += rows.change("DELETE FROM outbox WHERE id = ?", (row,))
+    return dict(gone), found[-1][0] if len(found) == limit else None
+
+
+def _walk_refused(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Gone, int | None]:
+    """Refused signals, also those whose profile could not be read but whose text holds the value."""
+    found = rows.execute(
+        "SELECT sequence, profile_key, at, body FROM refused WHERE sequence > ? ORDER BY sequence LIMIT ?",
+        (place, limit),
+    )
+    gone: Counter[str] = Counter()
+    for sequence, key, at, body in found:
+        whom = sought.by_key(bytes(key)) or sought.within(bytes(body))
+        if whom is not None and at <= (whom.erasure.erased_at or 0):
+            gone[whom.erasure.id] += rows.change("DELETE FROM refused WHERE sequence = ?", (sequence,))
+    return dict(gone), found[-1][0] if len(found) == limit else None
+
+
+def _walk_deliveries(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Gone, int | None]:  # noqa: ARG001
+    """Deliveries that a webhook took up while the tombstone was being taken."""
+    deliveries = DeliveryRows(rows)
+    gone = {
+        each.erasure.id: deliveries.forget_profile(each.profile, until=each.erasure.erased_at or 0)
+        for each in sought.whom
+    }
+    return {key: count for key, count in gone.items() if count}, 0 if any(gone.values()) else None
+
+
+def _walk_backtests(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Gone, int | None]:  # noqa: ARG001
+    """Back-tests whose examples name the customer: the whole job goes, and can be asked for again."""
+    gone: Counter[str] = Counter()
+    for job, request, result in rows.execute(
+        "SELECT id, request, result FROM backtests WHERE state IN ('done', 'failed', 'cancelled')"
+    ):
+        whom = sought.within(bytes(request) + bytes(result or b""))
+        if whom is not None:
+            gone[whom.erasure.id] += rows.change("DELETE FROM backtests WHERE id = ?", (job,))
+    return dict(gone), None
+
+
+Walk = Callable[[Rows, Sought, int, int], tuple[Gone, int | None]]
+WALKS: tuple[tuple[str, Walk], ...] = (
+    ("outbox", _walk_outbox),
+    ("refused", _walk_refused),
+    ("webhook_deliveries", _walk_deliveries),
+    ("backtests", _walk_backtests),
+)
+"""Store → the walk through it."""
+
+
+def is_being_read(rows: Rows, erasure: Erasure) -> bool:
+    """Whether a back-test began before the erasure and may still name the customer when it ends."""
+    sql = "SELECT 1 FROM backtests WHERE state = 'running' AND started_at <= ? LIMIT 1"
+    return bool(rows.execute(sql, (erasure.erased_at or 0,)))

@@ -1,0 +1,204 @@
+"""What names an erased customer without an index, or is written while the tombstone is taken; on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.configurations import ConfigurationState
+from contracts.erasures import ErasureDone
+from contracts.times import SECOND
+from contracts.topology import ERASURE_READERS
+from contracts.wire import SignalRefused, encode
+from services.trigger import answers as answering
+from services.trigger.api.erasures import Erasures
+from services.trigger.engine.application import ProfileId
+from services.trigger.erasing import Eraser
+from services.trigger.housekeeping.house import House
+from services.trigger.registry import Registry
+from services.trigger.store.backtests import add_job, claim_next, finish_job
+from services.trigger.store.cache import Cache
+from services.trigger.store.erasures import find_erasure
+from services.trigger.store.keys import profile_key
+from services.trigger.store.migrations import MIGRATIONS
+from services.trigger.store.records import save_configuration
+from services.trigger.store.refused import keep_refusals
+from services.trigger.store.rows import Rows
+from services.trigger.sweeping import AGAIN_AFTER, sweep
+from services.trigger.webhooks.store.deliveries import DeliveryRows, Taken
+from shared.broker import Delivery, Message
+from shared.clock import ManualClock
+from shared.outbox import Outbox
+from shared.settings import Settings
+from shared.store import close_database, connected, migrate, open_database
+
+START = 1_790_000_000 * SECOND
+ADA = ProfileId("c1", "email", "ada@example.com")
+BOB = ProfileId("c1", "email", "bob@example.com")
+
+
+class Place:
+    """Trigger's database, with what is kept of two customers."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.settings = Settings.from_environment(
+            {"MOMENTS_DATA": str(folder), "MOMENTS_TRIGGER_DATABASE_URL": url, "MOMENTS_SECRET_PEPPER": "p" * 32}
+        )
+        self.clock = ManualClock(START)
+        self.database = open_database(self.settings.trigger_database_url, schema="moments_trigger")
+        self.rows = Rows(self.database)
+        migrate(self.database, MIGRATIONS)
+        self.outbox = Outbox(self.database, self.clock)
+        self.erasures = Erasures(self.rows, self.clock, self.settings.secret_pepper, self.settings.partitions)
+
+    def erase(self, profile: ProfileId) -> str:
+        """Ask for an erasure and take its tombstone."""
+        erasure_id = str(self.erasures.request(profile, suppress=False, requested_by="a test")["id"])
+        with self.database.atomic():
+            Eraser(self.settings.secret_pepper, self.outbox).erase(self.rows, Cache(), erasure_id, self.clock.now())
+        return erasure_id
+
+    def sweep(self) -> None:
+        """Look through the stores for those whose time has come."""
+        house = House(self.rows, range(self.settings.partitions), Cache(), Registry(1), self.settings, self.clock.now())
+        steps = sweep(house)
+        while True:
+            with self.database.atomic():
+                if next(steps, None) is None:
+                    return
+
+    def answer(self, erasure_id: str, reader: str) -> None:
+        """A service has erased what it kept."""
+        done = ErasureDone(erasure=erasure_id, reader=reader, at=self.clock.now(), counts={"spool": 1})
+        delivery = Delivery(
+            queue="", tag=1, routing_key="", body=encode(done), message_id="", headers={}, redelivered=False
+        )
+        with self.database.atomic():
+            answering._note(self.rows, delivery)
+
+    def texts(self, name: str) -> list[str]:
+        """The tables that hold a text, byte for byte."""
+        tables = ("outbox", "refused", "webhook_deliveries", "backtests", "erasures", "erasure_counts")
+        found = []
+        for table in tables:
+            for row in self.rows.execute(f"SELECT * FROM {table}"):
+                blobs = [bytes(value) for value in row if isinstance(value, bytes | memoryview)]
+                if name in repr([*row, *blobs]):
+                    found.append(table)
+        return found
+
+
+@pytest.fixture
+def place(database_url: str, tmp_path: Path) -> Iterator[Place]:
+    made = Place(database_url, tmp_path)
+    with connected(made.database):
+        save_configuration(made.rows, ConfigurationState(id="c1", version=1, name="Shop"))
+        yield made
+    close_database(made.database)
+
+
+def event(profile: ProfileId) -> bytes:
+    """An event about a customer."""
+    whose = f'"profile":{{"idType":"email","id":"{profile.profile}"}},"audienceConfiguration":{{"id":"c1"}}'
+    return f'{{"id":"e","source":"s","data":{{{whose}}}}}'.encode()
+
+
+def refusal(name: str, at: int = START, **fields: Any) -> SignalRefused:
+    """A refused signal."""
+    return SignalRefused(id=name, at=at, status=422, code="invalid", reason="no", configuration="c1", **fields)
+
+
+def fill(place: Place) -> None:
+    """Everything that is found by looking through: sent messages, refusals, deliveries, back-tests."""
+    rows = place.rows
+    for profile in (ADA, BOB):
+        place.outbox.add([Message(exchange="x", routing_key="moment.a", body=event(profile), message_id="m")])
+    rows.execute("UPDATE outbox SET sent_at = ?", (START,))
+    keep_refusals(
+        rows,
+        [
+            refusal("1", id_type="email", profile=ADA.profile),
+            refusal("2", id_type="email", profile=BOB.profile),
+            refusal("3", source="mailto:ADA@Example.com"),
+            refusal("4", source="ada"),
+        ],
+    )
+    deliveries = DeliveryRows(rows)
+    for profile in (ADA, BOB):
+        taken = Taken(
+            subscription_id="w",
+            source="s",
+            event_id="e",
+            type="moment.a",
+            profile_key=profile_key(profile),
+            body=event(profile),
+        )
+        deliveries.add([taken], START)
+        add_job(rows, f"job {profile.profile[:3]}", b"{}", START)
+        claimed = claim_next(rows, "token", START)
+        assert claimed is not None
+        finish_job(rows, claimed.id, "token", START, result=b'{"id":"' + profile.profile.encode() + b'"}')
+
+
+def test_whatever_names_the_erased_goes_and_everything_of_others_stays(place: Place) -> None:
+    with place.database.atomic():
+        fill(place)
+    before = place.texts(BOB.profile)
+
+    erasure_id = place.erase(ADA)
+    place.sweep()
+
+    assert sorted(set(place.texts("ada@example.com"))) == ["erasures", "outbox"]  # the row, and who is told of it
+    assert "ADA@Example.com" not in repr(place.texts("ADA@Example.com"))
+    assert place.texts(BOB.profile) == before
+    assert len(place.rows.execute("SELECT 1 FROM refused")) == 2
+    counts = place.erasures.receipt(erasure_id)["erased"]["trigger"]
+    assert {store: n for store, n in counts.items() if n} == {
+        "backtests": 1,
+        "outbox": 1,
+        "refused": 2,
+        "webhook_deliveries": 1,
+    }
+
+
+def test_an_erasure_is_done_after_every_answer_and_a_look_that_began_later_and_then_names_nobody(place: Place) -> None:
+    erasure_id = place.erase(ADA)
+    place.rows.execute("UPDATE outbox SET sent_at = ?", (START,))
+    place.sweep()
+    place.answer(erasure_id, ERASURE_READERS[0])
+    place.answer(erasure_id, ERASURE_READERS[0])
+    for _ in range(3):
+        place.clock.advance(AGAIN_AFTER + 1)
+        place.sweep()
+    waiting = place.erasures.receipt(erasure_id)
+    assert (waiting["state"], waiting["awaited"]) == ("erased", [ERASURE_READERS[1]])
+    assert waiting["erased"][ERASURE_READERS[0]] == {"spool": 1}
+
+    place.answer(erasure_id, ERASURE_READERS[1])
+    place.clock.advance(AGAIN_AFTER + 1)
+    place.sweep()
+
+    receipt = place.erasures.receipt(erasure_id)
+    found = find_erasure(place.rows, erasure_id)
+    assert receipt["state"] == "done"
+    assert receipt["awaited"] == []
+    assert found is not None
+    assert (found.profile, found.profile_key) == (None, None)
+    assert place.texts("ada@example.com") == []
+
+
+def test_what_comes_of_a_customer_who_has_returned_is_not_touched_by_a_later_look(place: Place) -> None:
+    place.erase(ADA)
+    place.clock.advance(1)
+    with place.database.atomic():
+        at = place.clock.now()
+        keep_refusals(place.rows, [refusal("1", at, id_type="email", profile=ADA.profile)])
+        place.outbox.add([Message(exchange="x", routing_key="moment.a", body=event(ADA), message_id="m")])
+        place.rows.execute("UPDATE outbox SET sent_at = ?", (at,))
+    place.clock.advance(AGAIN_AFTER + 1)
+    place.sweep()
+
+    assert sorted(place.texts("ada@example.com")) == ["erasures", "outbox", "refused"]
