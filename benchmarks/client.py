@@ -16,9 +16,18 @@ WARM_UP = 0.5
 
 
 @dataclass(slots=True)
-class _Connection:
+class Connection:
+    """A connection that waits for one answer at a time."""
+
     socket: socket.socket
     received: bytearray = field(default_factory=bytearray)
+
+    @classmethod
+    def to(cls, port: int) -> Connection:
+        """A new one to a port of this machine."""
+        connected = socket.create_connection(("127.0.0.1", port), timeout=30)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return cls(connected)
 
     def answered(self) -> bool:
         """Read what is there; whether that completes a response. Raises unless it is a 200 that refuses nothing."""
@@ -39,30 +48,34 @@ class _Connection:
         return True
 
 
-def main() -> None:
-    """Arguments: port, connections, seconds, file of requests. Prints how many requests were answered, in what time.
+def requests_of(file: str) -> cycle[bytes]:
+    """The requests of a file of hexadecimal lines, again and again."""
+    return cycle([bytes.fromhex(line) for line in Path(file).read_text(encoding="ascii").split()])
 
-    The file holds requests as hexadecimal lines; they are sent in turn. The first half second is not counted.
+
+def main() -> None:
+    """Arguments: port, file of requests, connections, seconds. Prints how many were answered, in what time.
+
+    The first half second counts in `whole` only.
     """
-    port, connections, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-    requests = cycle([bytes.fromhex(line) for line in Path(sys.argv[4]).read_text(encoding="ascii").split()])
+    port, requests, connections, seconds = int(sys.argv[1]), requests_of(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     selector = selectors.DefaultSelector()
     for _ in range(connections):
-        connected = socket.create_connection(("127.0.0.1", port), timeout=30)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connected.sendall(next(requests))
-        selector.register(connected, selectors.EVENT_READ, _Connection(connected))
-    answered = 0
+        connection = Connection.to(port)
+        connection.socket.sendall(next(requests))
+        selector.register(connection.socket, selectors.EVENT_READ, connection)
+    answered = whole = 0
     now = stopwatch()
-    began, ends = now + WARM_UP, now + WARM_UP + seconds
+    began, ends = now + WARM_UP, now + WARM_UP + float(seconds)
     while now < ends:
         for key, _ in selector.select(1.0):
-            connection: _Connection = key.data
+            connection = key.data
             if connection.answered():
+                whole += 1
                 answered += now >= began
                 connection.socket.sendall(next(requests))
         now = stopwatch()
-    print(json.dumps({"answered": answered, "seconds": now - began}))
+    print(json.dumps({"answered": answered, "whole": whole, "seconds": now - began}))
 
 
 if __name__ == "__main__":

@@ -28,17 +28,25 @@ class Figure:
         return self.value / self.limit if self.limit else 0.0
 
     @property
+    def met(self) -> bool | None:
+        """Whether what is promised was measured; None where nothing is."""
+        if self.floor is None:
+            return None
+        return self.value <= self.floor if self.at_most else self.value >= self.floor
+
+    @property
     def promise(self) -> str:
         """The floor, and whether it is met; empty where nothing is promised."""
         if self.floor is None:
             return ""
-        met = self.value <= self.floor if self.at_most else self.value >= self.floor
-        return f"{'<=' if self.at_most else '>='} {_number(self.floor)}{'' if met else '  MISSED'}"
+        return f"{'<=' if self.at_most else '>='} {_number(self.floor)}  {'met' if self.met else 'MISSED'}"
 
     def as_json(self) -> str:
         """One JSON object of one line."""
         given = asdict(self)
         kept = {"name": self.name, "value": given["value"], "unit": self.unit, "limit": given["limit"]}
+        if self.floor is not None:
+            kept |= {"promised": self.floor, "met": self.met}
         rounded = {key: round(value, 3) if isinstance(value, float) else value for key, value in kept.items()}
         return json.dumps({**rounded, "ratio": round(self.ratio, 3)})
 

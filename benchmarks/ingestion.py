@@ -1,9 +1,16 @@
-"""Signals per second over HTTP into ingestion: one to a request, and 50 to a request.
+"""Signals per second over HTTP into ingestion, one to a request and 50 to a request; how long one waits for its answer.
 
-Measured: the real gunicorn set up as by `moments serve ingestion` (2 processes of 4 threads), a web key with
-its origin, signals of 800 bytes in plain JSON; two client processes of 8 keep-alive connections each, on one machine.
-A request is counted when it was answered with 200, that is when the broker has every signal of it on disk. Beside it:
-an endpoint that reads the same bodies and does nothing, under the same gunicorn settings, asked by the same clients.
+Measured: the real gunicorn set up as by `moments serve ingestion` (2 processes of 4 threads), limits and log on, a web
+key with its origin, signals of 800 bytes in plain JSON; two client processes of 8 keep-alive connections each, and the
+broker, on one machine. A request is counted when it was answered with 200, that is when the broker has every signal of
+it on disk. Beside it, in turns of a few seconds: an endpoint that publishes the same bytes to the same place, as one
+message for each signal, waits for the confirms and does nothing else, under the same gunicorn settings with the same
+broker, asked by the same clients. `processor` is what gunicorn's processes spend on a request, which changes little
+when other work shares the machine.
+
+`latency`: single signals come at instants that were fixed beforehand, as from customers who know nothing of
+each other, at half the rate that the clients above got; time counts from that instant to the whole answer. Beside it
+the empty endpoint, asked at the same instants. Up to 1 ms of it is the client's own, who sleeps in milliseconds.
 
 Not shown: TLS, networks, compressed bodies, new connections, preflights; a trigger that consumes at the same time; the
 same bodies are sent again and again (ingestion does not look for repetition, trigger does).
@@ -11,133 +18,95 @@ same bodies are sent again and again (ingestion does not look for repetition, tr
 
 from __future__ import annotations
 
-import contextlib
-import json
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 from benchmarks.figures import Figure
 from benchmarks.places import BROKERS, Place, Places
-from benchmarks.workload import ORIGIN, SITE, WEB_KEY, cart_signals, configuration_state, document_of
-from services.cli.serve import command_of, environment_of
+from benchmarks.serving import BATCH, PER_REQUEST, SINGLE, Asked, Server, served
+from benchmarks.workload import configuration_state
 from services.ingestion.store import SCHEMA, IngestionStore
-from shared.clock import SystemClock, stopwatch
 from shared.store import open_database
-from tests.support.processes import free_ports
 
-PER_REQUEST = 50
-FLOOR = 8_000.0
-_CLIENTS = 2
-_CONNECTIONS = 8
-_REQUESTS = 40
-_START_WITHIN = 60.0
-_SINGLE, _BATCH = "single", "batch"
+FLOOR = 10_000.0
+"""Signals per second in batches."""
+SHARE = 0.6
+"""Of the rate of the empty endpoint, for single signals."""
+LATEST = 100.0
+"""Milliseconds within which 99 of 100 are answered at half of the greatest rate."""
+_TURN = 2.0
+_LATENCY = "latency"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What the clients got of ingestion and of the empty endpoint."""
+
+    ours: Asked
+    empty: Asked
 
 
 def names(brokers: Sequence[str] = BROKERS) -> list[str]:
     """The names of the figures."""
-    return [f"http {form} {broker}" for broker in brokers for form in (_SINGLE, _BATCH)]
+    return [f"http {what} {broker}" for broker in brokers for what in (SINGLE, _LATENCY, BATCH)]
 
 
 def measure(places: Places, seconds: float, wanted: Collection[str]) -> Iterator[Figure]:
     """The figures of the wanted names, each over `seconds`."""
-    chosen = {broker: [f for f in (_SINGLE, _BATCH) if f"http {f} {broker}" in wanted] for broker in BROKERS}
-    forms = [form for form in (_SINGLE, _BATCH) if any(form in some for some in chosen.values())]
-    if not forms:
-        return
-    with places.place("embedded", "sqlite") as place:
-        limits = _rates(place, "benchmarks.empty", forms, seconds)
-    for broker, some in chosen.items():
-        if not some:
+    for broker in BROKERS:
+        single, latency, batch = chosen = [name in wanted for name in names([broker])]
+        if not any(chosen):
             continue
-        with places.place(broker, "sqlite") as place:
-            _admit(place)
-            rates = _rates(place, "services.ingestion.wsgi", some, seconds)
-        for form in some:
-            each = 1 if form == _SINGLE else PER_REQUEST
-            yield Figure(
-                name=f"http {form} {broker}",
-                value=rates[form] * each,
-                unit="requests/s" if form == _SINGLE else "signals/s",
-                limit=limits[form] * each,
-                floor=None if form == _SINGLE else FLOOR,
-            )
+        with (
+            places.place(broker, "sqlite") as place,
+            served(place, "benchmarks.empty") as empty,
+            served(_admitting(place), "services.ingestion.wsgi") as ours,
+        ):
+            if single or latency:
+                found = _ask_in_turn(ours, empty, SINGLE, seconds)
+            if single:
+                yield from _figures(f"http {SINGLE} {broker}", SINGLE, found)
+            if latency:
+                rate = found.ours.answered / found.ours.seconds / 2
+                yield from _latencies(
+                    f"http {_LATENCY} {broker}", ours.ask_steadily(rate, seconds), empty.ask_steadily(rate, seconds)
+                )
+            if batch:
+                yield from _figures(f"http {BATCH} {broker}", BATCH, _ask_in_turn(ours, empty, BATCH, seconds))
 
 
-def _admit(place: Place) -> None:
+def _figures(name: str, form: str, found: Pair) -> Iterator[Figure]:
+    each, unit = (1, "requests/s") if form == SINGLE else (PER_REQUEST, "signals/s")
+    rate, limit = (asked.answered / asked.seconds * each for asked in (found.ours, found.empty))
+    yield Figure(name=name, value=rate, unit=unit, limit=limit, floor=SHARE * limit if form == SINGLE else FLOOR)
+    processor, bare = (asked.processor * 1e6 for asked in (found.ours, found.empty))
+    yield Figure(name=f"{name} processor", value=processor, unit="us/request", limit=bare)
+
+
+def _latencies(name: str, ours: dict[str, float], empty: dict[str, float]) -> Iterator[Figure]:
+    for part in ("p50", "p99", "max"):
+        value, limit = ours[part] * 1e3, empty[part] * 1e3
+        floor = LATEST if part == "p99" else None
+        yield Figure(name=f"{name} {part}", value=value, unit="ms", limit=limit, floor=floor, at_most=True)
+
+
+def _admitting(place: Place) -> Place:
     """Give ingestion its configuration, as if config had sent it before."""
     store = IngestionStore(open_database(place.settings.ingestion_database_url, schema=SCHEMA, synchronous="NORMAL"))
     store.migrate()
     store.keep([configuration_state()])
     store.close()
+    return place
 
 
-def _rates(place: Place, module: str, forms: Sequence[str], seconds: float) -> dict[str, float]:
-    """Form → requests answered per second by the application of a module."""
-    place = Place({**place.environ, "MOMENTS_PORT_BASE": str(free_ports(1)[0] - 1)})
-    settings = place.settings
-    command = [part.replace("services.ingestion.wsgi", module) for part in command_of("ingestion", settings)][1:]
-    served = Place(environment_of("ingestion", settings, place.environ))
-    with served.program(*command) as server:
-        port = settings.port_base + 1
-        _await_server(server, port, "/readyz" if module.startswith("services.") else "/")
-        return {form: _rate(place, port, form, seconds) for form in forms}
+def _ask_in_turn(ours: Server, empty: Server, form: str, seconds: float) -> Pair:
+    """Both get the same share of whatever else the machine does."""
+    turns = max(1, round(seconds / _TURN))
+    pairs = [Pair(ours.ask(form, seconds / turns), empty.ask(form, seconds / turns)) for _ in range(turns)]
+    return Pair(_together([pair.ours for pair in pairs]), _together([pair.empty for pair in pairs]))
 
 
-def _await_server(server: subprocess.Popen[bytes], port: int, path: str) -> None:
-    deadline = stopwatch() + _START_WITHIN
-    while server.poll() is None and stopwatch() < deadline:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5):
-                return
-        except urllib.error.HTTPError as error:
-            if error.code in (404, 405):
-                return
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise RuntimeError(f"nothing answers at port {port}")
-
-
-def _rate(place: Place, port: int, form: str, seconds: float) -> float:
-    files = [_write_requests(place, form, port, client) for client in range(_CLIENTS)]
-    with contextlib.ExitStack() as stack:
-        clients = [
-            stack.enter_context(
-                place.program("-m", "benchmarks.client", str(port), str(_CONNECTIONS), str(seconds), str(file))
-            )
-            for file in files
-        ]
-        found = [json.loads(client.communicate(timeout=seconds + 60)[0] or "{}") for client in clients]
-    if not all(found):
-        raise RuntimeError("a client failed")
-    return float(sum(each["answered"] / each["seconds"] for each in found))
-
-
-def _write_requests(place: Place, form: str, port: int, client: int) -> Path:
-    each = 1 if form == _SINGLE else PER_REQUEST
-    count = _REQUESTS * each
-    documents = [
-        document_of(signal)
-        for signal in cart_signals(count, start=SystemClock().now() - count * 1_000, seed=client + 1)
-    ]
-    if form == _SINGLE:
-        bodies = documents
-    else:
-        bodies = [b"[" + b",".join(documents[at : at + each]) + b"]" for at in range(0, count, each)]
-    path = "/v1/signals/cart/add" if form == _SINGLE else "/v1/signals"
-    file = place.settings.data / f"requests-{form}-{client}"
-    file.write_text("\n".join(_request(path, port, body).hex() for body in bodies), encoding="ascii")
-    return file
-
-
-def _request(path: str, port: int, body: bytes) -> bytes:
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: {ORIGIN}\r\nReferer: https://{SITE}/cart\r\n"
-        f"X-Api-Key: {WEB_KEY}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+def _together(asked: Sequence[Asked]) -> Asked:
+    answered = sum(each.answered for each in asked)
+    processor = sum(each.processor * each.answered for each in asked) / max(1, answered)
+    return Asked(answered, sum(each.seconds for each in asked), processor)
