@@ -48,7 +48,11 @@ class AudienceState(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class ConfigurationState(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """The published, full state of a configuration. Readers keep the greatest `version`."""
+    """The published, full state of a configuration. Readers keep the greatest `version`.
+
+    `consent_required`: only signals that say `consent: true` are taken. `attributes`: the names of undeclared fields
+    that are kept, those of lines as `items.<name>`; None: all.
+    """
 
     id: str
     version: int
@@ -56,6 +60,8 @@ class ConfigurationState(msgspec.Struct, frozen=True, rename="camel", omit_defau
     audience: AudienceState | None = None
     domains: tuple[str, ...] = ()
     keys: tuple[KeyState, ...] = ()
+    consent_required: bool = False
+    attributes: tuple[str, ...] | None = None
     deleted: bool = False
 
 

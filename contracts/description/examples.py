@@ -88,6 +88,8 @@ STATE = ConfigurationState(
             signed=True,
         ),
     ),
+    consent_required=True,
+    attributes=("campaign", "items.size"),
 )
 
 

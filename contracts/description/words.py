@@ -288,6 +288,10 @@ CONFIGURATION_STATE: dict[str, Fragment] = {
         "Hosts that may send web signals, in lower-case A-labels.", text("shop.example.com or *.example.com.")
     ),
     "keys": {"description": "All its keys, also those that are not enabled."},
+    "consentRequired": {"description": "Only signals that say consent: true are taken."},
+    "attributes": listing(
+        "The undeclared fields of signals that are kept; absent: all.", text("A name; of lines as items.<name>.")
+    ),
     "deleted": {"description": "It was deleted; nothing else is told then."},
 }
 TOKEN_STATE: dict[str, Fragment] = {

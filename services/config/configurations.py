@@ -55,17 +55,15 @@ class Configurations:
         with self._store.reading():
             return self._known(configuration_id)
 
-    def create(
-        self, *, name: str, description: str, audience: dict[str, Any], domains: list[str]
-    ) -> AudienceConfiguration:
-        """A new configuration with three disabled keys; the server key carries its secret, this once."""
+    def create(self, **fields: Any) -> AudienceConfiguration:
+        """A new configuration with three disabled keys; the server key carries its secret, this once.
+
+        `fields`: as `NewConfigurationSchema` reads them.
+        """
         now = self._clock.now()
         made = AudienceConfiguration(
+            **_values(fields),
             id=str(uuid.uuid4()),
-            name=name,
-            description=description,
-            audience=_audience(audience),
-            domains=tuple(domains),
             keys=tuple(self._keys.make(type, now) for type in _TYPES),
             version=1,
             created_at=now,
@@ -82,12 +80,9 @@ class Configurations:
         """Merge changes; raises NotFound, VersionConflict, SitesInUse."""
         with self._store.transaction():
             former = self._known(configuration_id, expected)
-            if "audience" in changes:
-                changes = {**changes, "audience": _audience(changes["audience"])}
-            if "domains" in changes:
-                changes = {**changes, "domains": tuple(changes["domains"])}
-                self._keep_sites(former, changes["domains"])
-            return self._write("change", former, replace(former, **changes))
+            wanted = replace(former, **_values(changes))
+            self._keep_sites(former, wanted.domains)
+            return self._write("change", former, wanted)
 
     def delete(self, configuration_id: str, expected: Expected = ANY_VERSION) -> None:
         """Delete it with its keys; draft and archived moments lose the link, others refuse it (MomentsRefer)."""
@@ -220,6 +215,12 @@ class Configurations:
         ]
         if limited:
             raise SitesInUse(f"The sites of running moments name a domain that would go: {_named(limited)}.")
+
+
+def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as a configuration has them: lists fixed, the audience as it travels."""
+    values: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in fields.items()}
+    return {**values, "audience": _audience(values["audience"])} if "audience" in values else values
 
 
 def _audience(fields: dict[str, Any]) -> AudienceState:

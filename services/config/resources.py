@@ -45,7 +45,11 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudienceConfiguration:
-    """Who may send signals, and which audience is meant (DOMAIN §3). `updated_by`: an actor of the audit log."""
+    """Who may send signals, and which audience is meant (DOMAIN §3). `updated_by`: an actor of the audit log.
+
+    `consent_required`: only signals that say `consent: true` are taken. `attributes`: the names of undeclared fields
+    that are kept, those of lines as `items.<name>`; None: all.
+    """
 
     id: str
     name: str
@@ -53,6 +57,8 @@ class AudienceConfiguration:
     audience: AudienceState
     domains: tuple[str, ...]
     keys: tuple[Key, ...]
+    consent_required: bool = False
+    attributes: tuple[str, ...] | None = None
     version: int
     created_at: int
     updated_at: int

@@ -16,6 +16,8 @@ from contracts.times import to_rfc3339
 from services.config.resources import Listing
 
 _MOST_DOMAINS = 500
+_MOST_ATTRIBUTES = 500
+_LONGEST_ATTRIBUTE = 255
 AUDITED = ("moment", "configuration", "user", "token", "webhook")
 """What the audit log tells of."""
 _MOST_PAGES = 1_000_000
@@ -109,6 +111,24 @@ def _domains(**options: Any) -> Distinct:
     )
 
 
+def _consent_required(**options: Any) -> ma.fields.Boolean:
+    about = "Whether only signals that say `consent: true` are taken; others are refused and not kept."
+    return ma.fields.Boolean(
+        truthy={True}, falsy={False}, data_key="consentRequired", metadata={"description": about}, **options
+    )
+
+
+def _attributes(**options: Any) -> Distinct:
+    about = "The fields beyond the declared ones that are kept, those of items as `items.<name>`; null: all."
+    return Distinct(
+        Text(_LONGEST_ATTRIBUTE),
+        validate=ma.validate.Length(max=_MOST_ATTRIBUTES),
+        allow_none=True,
+        metadata={"description": about, "examples": [["campaign", "items.size"]]},
+        **options,
+    )
+
+
 class KeySchema(ma.Schema):
     """A key, by which a touchpoint sends signals."""
 
@@ -160,6 +180,8 @@ class NewConfigurationSchema(ma.Schema):
     description = _description(load_default="")
     audience = ma.fields.Nested(AudienceSchema, required=True)
     domains = _domains(load_default=())
+    consent_required = _consent_required(load_default=False)
+    attributes = _attributes(load_default=None)
 
 
 class ConfigurationChangeSchema(ma.Schema):
@@ -169,6 +191,8 @@ class ConfigurationChangeSchema(ma.Schema):
     description = _description()
     audience = ma.fields.Nested(AudienceSchema)
     domains = _domains()
+    consent_required = _consent_required()
+    attributes = _attributes()
 
 
 class ConfigurationSchema(ma.Schema):
@@ -179,6 +203,8 @@ class ConfigurationSchema(ma.Schema):
     description = _description()
     audience = ma.fields.Nested(AudienceSchema)
     domains = ma.fields.List(ma.fields.String())
+    consent_required = _consent_required()
+    attributes = _attributes()
     keys = ma.fields.List(ma.fields.Nested(KeySchema))
     version = ma.fields.Integer(metadata={"description": "Rises with every change; also the ETag."})
     created_at = _instant("When it was made.", data_key="createdAt")

@@ -28,6 +28,8 @@ def configuration_state(value: AudienceConfiguration) -> ConfigurationState:
         audience=value.audience,
         domains=value.domains,
         keys=tuple(_key_state(key) for key in value.keys),
+        consent_required=value.consent_required,
+        attributes=value.attributes,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import msgspec
@@ -21,13 +21,19 @@ _DEFAULT_ID_TYPES = ("email",)
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """An audience configuration as ingestion needs it."""
+    """An audience configuration as ingestion needs it.
+
+    `consent_required`: only signals that say so are taken. `attributes`: the undeclared fields that are kept, or None
+    for all.
+    """
 
     id: str
     domains: tuple[str, ...]
     id_types: frozenset[str]
     reference: Reference
     audience: Reference
+    consent_required: bool = False
+    attributes: frozenset[str] | None = None
 
 
 class Admitted(msgspec.Struct, frozen=True, gc=False):
@@ -50,20 +56,22 @@ class Directory:
     keys: dict[str, tuple[tuple[Listener, KeyState], ...]]
     domains: tuple[str, ...]
     verifier: Verifier
+    listeners: dict[str, Listener] = field(default_factory=dict)
 
     @classmethod
     def of(cls, states: Iterable[ConfigurationState], verifier: Verifier) -> Directory:
         """The directory of the newest states; deleted configurations have no keys and no domains."""
         keys: dict[str, tuple[tuple[Listener, KeyState], ...]] = {}
         domains: dict[str, None] = {}
+        listeners: dict[str, Listener] = {}
         for state in states:
             if state.deleted:
                 continue
-            listener = _listener(state)
+            listeners[state.id] = listener = _listener(state)
             domains.update(dict.fromkeys(state.domains))
             for key in state.keys:
                 keys[key.id] = (*keys.get(key.id, ()), (listener, key))
-        return cls(keys, tuple(domains), verifier)
+        return cls(keys, tuple(domains), verifier, listeners)
 
 
 def _listener(state: ConfigurationState) -> Listener:
@@ -74,6 +82,8 @@ def _listener(state: ConfigurationState) -> Listener:
         id_types=frozenset(audience.id_types if audience else _DEFAULT_ID_TYPES),
         reference=Reference(state.id, state.name),
         audience=Reference(audience.id, audience.name) if audience else Reference(""),
+        consent_required=state.consent_required,
+        attributes=None if state.attributes is None else frozenset(state.attributes),
     )
 
 

@@ -2,7 +2,7 @@
 
 A bucket lies in one of the four places that its name's hash gives. A new one takes the place of that which was not
 taken from for longest: it is the likeliest to be full, and a full bucket and none at all mean the same. Names are not
-kept, only 64 bits of their hash.
+kept, only 64 bits of their hash under a key: without it nobody finds an address by trying all.
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ class Rate:
 
 
 class Buckets:
-    """The buckets of one file, four in each of `sets`; made when it is not there. For all threads and processes."""
+    """The buckets of one file, four in each of `sets`; made when it is not there. For all threads and processes.
 
-    def __init__(self, path: Path, sets: int = _SETS) -> None:
+    `key`: of the hash of names; the same in all processes of the file.
+    """
+
+    def __init__(self, path: Path, sets: int = _SETS, *, key: bytes = b"") -> None:
+        self._key = blake2b(key, digest_size=32).digest()
         size = sets * _SET
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -58,7 +62,10 @@ class Buckets:
         """
         if rate.per_second <= 0:
             return 0.0
-        mark = int.from_bytes(blake2b(name.encode("utf-8", "replace"), digest_size=8).digest(), "little") or 1
+        mark = (
+            int.from_bytes(blake2b(name.encode("utf-8", "replace"), digest_size=8, key=self._key).digest(), "little")
+            or 1
+        )
         place = mark % self._sets
         offset = place * _SET
         with self._locks[place % _LOCKS]:

@@ -23,6 +23,7 @@ ATTRIBUTES: Mapping[str, str] = {
     **{name: name for name in ("id", "source", "type", "time", "specversion", "dataschema", "traceparent")},
     "sentat": "sentAt",
     "traceid": "traceId",
+    "consent": "consent",
 }
 """Attributes of an event → fields of a signal. Names of attributes are lower case; the others are not read."""
 _PREFIX = "ce-"

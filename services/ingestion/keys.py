@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 
 from services.ingestion.admission import Directory
+from services.ingestion.minimisation import tellable
 from services.ingestion.signing import Verifier
 from services.ingestion.store import IngestionStore
 from shared.store import STORE_FAULTS
@@ -25,6 +28,13 @@ class Keys:
     def known(self) -> bool:
         """Whether config was ever heard: it has sent states, or has none to send."""
         return self._revision > 0
+
+    def tellable(self, configuration: str, item: Any, kind: str) -> Any:
+        """A refused item as far as its configuration wants it to be told of and kept."""
+        listener = self.directory.listeners.get(configuration)
+        if listener is None:
+            return item
+        return tellable(item, kind, consent_required=listener.consent_required, declared=listener.attributes)
 
     def refresh(self) -> bool:
         """Read the states when their revision has changed. With the database away, the copy stays in force."""

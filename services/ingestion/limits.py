@@ -31,7 +31,9 @@ class Limits:
         burst = settings.limit_burst
         rates = (settings.limit_key, settings.limit_address, settings.limit_profile)
         key, address, profile = (Rate(float(rate), float(rate * burst)) for rate in rates)
-        return cls(Buckets(settings.data / "ingestion-limits"), clock, key, address, profile)
+        return cls(
+            Buckets(settings.data / "ingestion-limits", key=settings.secret_pepper), clock, key, address, profile
+        )
 
     def close(self) -> None:
         """Give the buckets' file back; no request may come any more."""

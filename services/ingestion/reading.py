@@ -18,6 +18,7 @@ from contracts.signals import CATALOGUE, PROFILE_FIELDS, Item, ProfileReference,
 from contracts.times import from_datetime, to_datetime
 from services.ingestion.admission import Admitted, admit_kind, admit_site, host_of
 from services.ingestion.fields import LARGEST_INTEGER, LONGEST_ID, MOST_ITEMS, text_of
+from services.ingestion.minimisation import NO_CONSENT, consents, minimised
 from services.ingestion.refusals import Fault, Refusal, pointer_of
 from services.ingestion.shapes import ANY_SIGNAL, ITEM_FIELDS, SHAPES, Envelope, EnvelopeSchema, ItemInput, Shape
 
@@ -62,6 +63,8 @@ def read_signal(
     `kind` comes from the path; without one, `data.signal` names it. `clean` as in `Body`. Without `explain` an
     invalid signal is refused with the first fault only, as text.
     """
+    if reception.admitted.listener.consent_required and not consents(item):
+        return NO_CONSENT
     if kind is None:
         named = _named_kind(item)
         if isinstance(named, Refusal):
@@ -115,7 +118,7 @@ def _read(item: Any, shape: Shape, reception: Reception) -> Accepted:
         key_id=None if source == admitted.key_id else admitted.key_id,
         site=_site(content.site, admitted),
         items=_items(content.items or (), shape) if kind.items else (),
-        attributes=_attributes(raw, shape, profile.id_type),
+        attributes=_kept_attributes(raw, shape, profile.id_type, admitted.listener.attributes),
         **_contents(content, shape),
     )
     time = _event_time(envelope, reception.received_at)
@@ -197,6 +200,14 @@ def _trace(envelope: Envelope) -> str | None:
 def valid_traceparent(text: str | None) -> str | None:
     """The text when it is a W3C traceparent."""
     return text if text is not None and _TRACEPARENT.fullmatch(text) else None
+
+
+def _kept_attributes(
+    raw: dict[str, Any], shape: Shape, id_type: str, declared: frozenset[str] | None
+) -> dict[str, Any]:
+    """The attributes that the configuration wants to have; None: all."""
+    given = _attributes(raw, shape, id_type)
+    return given if declared is None or not given else minimised(given, declared)
 
 
 def _attributes(raw: dict[str, Any], shape: Shape, id_type: str) -> dict[str, Any]:

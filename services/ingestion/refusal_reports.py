@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -62,10 +62,21 @@ class _Sketch:
 
 
 class RefusalReports:
-    """Used by all request threads; `flush` by one. A configuration has a rate of its own: a flood silences no other."""
+    """Used by all request threads; `flush` by one. A configuration has a rate of its own: a flood silences no other.
 
-    def __init__(self, publisher: Publisher, *, per_second: float = PER_SECOND, burst: int = BURST) -> None:
+    `tellable`: what of a configuration's item, of the kind of the path, may be told.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        *,
+        per_second: float = PER_SECOND,
+        burst: int = BURST,
+        tellable: Callable[[str, Any, str], Any] = lambda _configuration, item, _kind: item,
+    ) -> None:
         self._publisher = publisher
+        self._tellable = tellable
         self._rate = per_second
         self._burst = burst
         self._lock = threading.Lock()
@@ -89,7 +100,8 @@ class RefusalReports:
     def add(self, refusal: Refusal, sender: Sender, item: Any, kind: str, at: int) -> None:
         """Keep a refused item for the next `flush`; what is to be sent again is no news. `at`: receivedAt, µs."""
         if refusal.status not in AGAIN and self.allows(sender.configuration):
-            self._waiting.append(_Sketch(refusal, sender.configuration, sender.key, at, kind, _sketch(item)))
+            told = _sketch(self._tellable(sender.configuration, item, kind))
+            self._waiting.append(_Sketch(refusal, sender.configuration, sender.key, at, kind, told))
 
     def flush(self) -> int:
         """Hand all to the broker, without waiting; how many. While it is away they are kept, up to the bound."""

@@ -25,6 +25,7 @@ Code = Literal[
     "foreign_site",
     "kind_not_allowed",
     "kind_not_of_key",
+    "no_consent",
     "unknown_kind",
     "invalid",
     "too_large",

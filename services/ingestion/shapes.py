@@ -156,6 +156,13 @@ class EnvelopeSchema(ma.Schema):
     sentAt = InstantField(  # noqa: N815 - as on the wire
         allow_none=True, metadata={"description": "The sender's clock when sending; corrects a wrong clock."}
     )
+    consent = ma.fields.Raw(
+        allow_none=True,
+        metadata={
+            "description": "true: the customer consents. A configuration may require it. `data.consent` counts, too.",
+            "example": True,
+        },
+    )
     traceparent = ma.fields.String(allow_none=True, validate=ma.validate.Length(max=1024))
     traceId = ma.fields.String(allow_none=True, validate=ma.validate.Length(max=1024))  # noqa: N815 - as on the wire
 

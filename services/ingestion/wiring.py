@@ -84,7 +84,7 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
     publisher = broker.publisher(topology)
     keys = Keys(store, Verifier(settings.secret_pepper, settings.signature_tolerance))
     refusal_log = RefusalLog(store, clock)
-    reports = RefusalReports(publisher)
+    reports = RefusalReports(publisher, tellable=keys.tellable)
     uses = KeyUses(publisher)
     leadership = Leadership(settings.data / "ingestion.lock")
     duties: tuple[Duty, ...] = (

@@ -290,7 +290,8 @@ def test_nothing_is_kept_or_sent_without_consent_when_it_is_required(rig: Rig, v
     rig.wait_for(cart_add=1)
 
 
-def test_what_waits_for_consent_is_sent_once_it_is_given(rig: Rig, visitor: BrowserContext) -> None:
+def test_what_waits_for_consent_is_sent_once_it_is_given_and_says_so(rig: Rig, visitor: BrowserContext) -> None:
+    configure(rig.ingestion, configuration(2, domains=(HOST,), consent_required=True))
     page = enter(visitor, rig, known=False)
     page.evaluate("Signals.setApiKey('pk_1', { consentRequired: true }); Signals.identify({ email: 'a@example.com' })")
     page.evaluate("Signals.addToCart({ items: [{ productId: 'a' }] })")
@@ -298,6 +299,7 @@ def test_what_waits_for_consent_is_sent_once_it_is_given(rig: Rig, visitor: Brow
     page.evaluate("Signals.setConsent(true)")
 
     rig.wait_for(cart_add=1)
+    configure(rig.ingestion, configuration(3, domains=(HOST,)))
 
 
 def test_developers_are_told_what_is_wrong_and_nothing_is_thrown(rig: Rig, visitor: BrowserContext) -> None:

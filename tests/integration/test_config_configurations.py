@@ -263,6 +263,25 @@ def test_a_server_key_tells_the_secret_that_signs_when_it_is_told_to_be_signed_a
     assert key(config.call("PATCH", path, {"signed": False}).document, "server")["signed"] is False
 
 
+def test_consent_and_declared_attributes_are_part_of_a_configuration(config: Client) -> None:
+    plain = config.make_configuration()
+    strict = config.make_configuration(consentRequired=True, attributes=["campaign", " items.size ", "campaign"])
+    path = f"{CONFIGURATIONS}/{plain['id']}"
+
+    changed = config.call("PATCH", path, {"consentRequired": True, "attributes": []}, if_match='"1"').document
+    freed = config.call("PATCH", path, {"attributes": None}, if_match='"2"').document
+
+    assert (plain["consentRequired"], plain["attributes"]) == (False, None)
+    assert (strict["consentRequired"], strict["attributes"]) == (True, ["campaign", "items.size"])
+    assert (changed["consentRequired"], changed["attributes"]) == (True, [])
+    assert (freed["consentRequired"], freed["attributes"], freed["domains"]) == (True, None, plain["domains"])
+    assert config.get(path)["attributes"] is None
+    wrong = {"consentRequired": "yes", "attributes": ["", "a\0b", 7, "x" * 256]}
+    answer = config.call("PATCH", path, wrong, if_match='"3"')
+    assert sorted(answer.pointers) == [*(f"/attributes/{place}" for place in range(4)), "/consentRequired"]
+    assert config.call("PATCH", path, {"attributes": [str(n) for n in range(501)]}, if_match='"3"').status == 422
+
+
 @pytest.mark.parametrize(
     ("change", "pointers"),
     [

@@ -185,7 +185,7 @@ def test_of_a_key_older_than_the_noting_it_is_not_known_whether_it_was_used(tmp_
         after = keys_of(config, "5f0c0a9b-6e4b-4e8f-8a2c-1d0e9f8a7b00")["web"]
 
     assert (before["lastUsedAt"], before["neverUsed"]) == (None, None)
-    assert before["kinds"] is None, "it may send every kind, as before"
+    assert (before["kinds"], before["signed"]) == (None, False), "it may send every kind and need not sign, as before"
     assert (after["lastUsedAt"], after["neverUsed"]) == (to_rfc3339(SECOND), False)
 
 

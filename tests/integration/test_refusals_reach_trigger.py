@@ -105,6 +105,26 @@ def test_a_refused_signal_is_kept_for_its_profile(stack: str, request: pytest.Fi
     assert refused.reason == "the site is not a domain of the audience configuration"
 
 
+def test_of_a_signal_without_the_consent_that_it_needs_no_more_than_kind_and_reason_is_told(
+    ingestion: Ingestion,
+) -> None:
+    keys = (*configuration().keys, KeyState(id="pk_off", type="web", enabled=False))
+    configure(ingestion, configuration(2, keys=keys, consent_required=True))
+
+    answer = send(ingestion, [signal("a"), {**signal("b"), "consent": True}, signal("c", email="none", items=[])])
+    send(ingestion, signal("d"), key="pk_off", headers=WEB)
+    found = told(ingestion, 3)
+
+    assert [result.get("code") for result in answer.get_json()["results"]] == ["no_consent", None, "no_consent"]
+    assert sorted((each.code, each.kind, each.key) for each in found) == [
+        ("disabled_key", "cart/add", "pk_off"),
+        *[("no_consent", "cart/add", "sk_1")] * 2,
+    ]
+    for each in found:
+        assert (each.profile, each.id_type, each.signal, each.source, each.site, each.time) == ("",) * 5 + (None,)
+        assert b"example.com" not in encode(each)
+
+
 def test_every_fault_that_the_sender_was_told_is_told(ingestion: Ingestion) -> None:
     send(ingestion, [signal("a", items=[]), signal("b"), signal("c", email="nobody")])
 

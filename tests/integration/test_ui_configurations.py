@@ -143,6 +143,28 @@ def test_the_secret_is_shown_once_after_creation_and_after_regeneration_never_in
     assert 'id="secret"' not in browser.get(here).text
 
 
+def test_consent_and_declared_fields_are_set_in_the_form_and_merged_like_its_other_fields(
+    installation: Installation, browser: Browser
+) -> None:
+    here = make(browser, consent="on", declared="on", attributes="campaign\nitems.size")
+    path = f"{CONFIGURATIONS}/{here.rpartition('/')[2]}"
+    made, form = installation.config.get(path), form_of(browser.get(here).text)
+
+    assert (made["consentRequired"], made["attributes"]) == (True, ["campaign", "items.size"])
+    installation.config.call("PATCH", path, {"attributes": ["campaign"]}, if_match=f'"{made["version"]}"')
+    both = {"consent": "on", "declared": "on", "attributes": "campaign\nitems.size"}
+    conflict = browser.post(here, {**form, **both, "name": "Mine"})
+    assert (conflict.status_code, "Put into the form" in conflict.text) == (409, True)
+    assert ">\ncampaign</textarea>" in conflict.text
+
+    wrong = browser.post(here, {**form_of(conflict.text), **both, "attributes": f"a\n{'x' * 256}"})
+    assert wrong.status_code == 422
+    assert f"{'x' * 256}: " in unescape(wrong.text)
+    browser.post(here, {**form_of(wrong.text), "attributes": "campaign"})
+    freed = installation.config.get(path)
+    assert (freed["consentRequired"], freed["attributes"]) == (False, None), "what is not ticked is off"
+
+
 def test_a_key_is_limited_by_ticking_kinds_and_freed_again(installation: Installation, browser: Browser) -> None:
     here = make(browser)
     form = browser.get(f"{here}/keys/web/limits").text

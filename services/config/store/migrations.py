@@ -39,6 +39,10 @@ _TABLES = (
 
 _LIMITS = ("ALTER TABLE keys ADD COLUMN kinds TEXT",)
 _SIGNED = ("ALTER TABLE keys ADD COLUMN signed BOOLEAN NOT NULL DEFAULT FALSE",)
+_PRIVACY = (
+    "ALTER TABLE configurations ADD COLUMN consent_required BOOLEAN NOT NULL DEFAULT FALSE",
+    "ALTER TABLE configurations ADD COLUMN attributes TEXT",
+)
 
 _TYPES: dict[Dialect, dict[str, str]] = {
     "sqlite": {"text": "TEXT", "identity": "INTEGER PRIMARY KEY AUTOINCREMENT"},
@@ -60,4 +64,5 @@ MIGRATIONS = (
     _migration(10, "uses of keys", ("ALTER TABLE keys ADD COLUMN uses_noted BOOLEAN NOT NULL DEFAULT FALSE",)),
     _migration(11, "limits of keys", _LIMITS),
     _migration(12, "signed requests", _SIGNED),
+    _migration(14, "consent and declared attributes", _PRIVACY),
 )

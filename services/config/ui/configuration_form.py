@@ -16,7 +16,10 @@ from services.config.schemas import NewConfigurationSchema
 from services.config.ui.texts import t
 from shared.problems import faults_of
 
-FIELDS = ("name", "description", "audience_id", "audience_name", "id_types", "domains")
+FIELDS = (
+    *("name", "description", "audience_id", "audience_name", "id_types", "domains"),
+    *("consent", "declared", "attributes"),
+)
 MOST_LINES = 500
 _POINTERS = {
     "/name": "name",
@@ -25,12 +28,16 @@ _POINTERS = {
     "/audience/name": "audience_name",
     "/audience/idTypes": "id_types",
     "/domains": "domains",
+    "/attributes": "attributes",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What stands in the form. `version`: from which it was made, 0 for a new one. `domains`: one on a line."""
+    """What stands in the form. `version`: from which it was made, 0 for a new one.
+
+    `domains`, `attributes`: one on a line; the attributes count where `declared` is ticked.
+    """
 
     name: str = ""
     description: str = ""
@@ -38,6 +45,9 @@ class Typed:
     audience_name: str = ""
     id_types: tuple[str, ...] = ("email",)
     domains: str = ""
+    consent: bool = False
+    declared: bool = False
+    attributes: str = ""
     version: int = 0
 
     @classmethod
@@ -51,13 +61,16 @@ class Typed:
             audience_name=form.get("audience_name", ""),
             id_types=tuple(form.getlist("id_types")),
             domains=form.get("domains", "").replace("\r\n", "\n"),
+            consent=form.get("consent") == "on",
+            declared=form.get("declared") == "on",
+            attributes=form.get("attributes", "").replace("\r\n", "\n"),
             version=int(version) if version.isascii() and version.isdigit() and len(version) < 18 else 0,
         )
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> Typed:
         """The form of a configuration as REST and the audit log show it."""
-        audience = document["audience"]
+        audience, attributes = document["audience"], document.get("attributes")
         return cls(
             document["name"],
             document["description"],
@@ -65,6 +78,9 @@ class Typed:
             audience["name"],
             id_types=tuple(audience["idTypes"]),
             domains="\n".join(document["domains"]),
+            consent=document.get("consentRequired", False),
+            declared=attributes is not None,
+            attributes="\n".join(attributes or ()),
             version=document["version"],
         )
 
@@ -76,7 +92,16 @@ class Typed:
     @property
     def lines(self) -> list[str]:
         """The domains that are named, as they are typed."""
-        return [line.strip() for line in self.domains.replace(",", "\n").split("\n") if line.strip()]
+        return _lines(self.domains)
+
+    @property
+    def names(self) -> list[str]:
+        """The attributes that are named, as they are typed."""
+        return _lines(self.attributes)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.replace(",", "\n").split("\n") if line.strip()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +131,8 @@ def read(typed: Typed) -> tuple[dict[str, Any], dict[str, str]]:
         "description": typed.description.replace("\r\n", "\n"),
         "audience": {"id": typed.audience_id, "name": typed.audience_name, "idTypes": list(typed.id_types)},
         "domains": typed.lines,
+        "consentRequired": typed.consent,
+        "attributes": typed.names if typed.declared else None,
     }
     try:
         return NewConfigurationSchema().load(document), {}
@@ -117,11 +144,12 @@ def _faults(typed: Typed, error: ma.ValidationError) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for fault in faults_of({"json": error.messages_dict}):
         pointer, line = fault.pointer, ""
-        if pointer.startswith("/domains/"):
-            pointer, place = "/domains", int(pointer.split("/")[2])
-            line = t("configurations.fault.line", line=typed.lines[place])
+        if pointer.startswith(("/domains/", "/attributes/")):
+            pointer, place = pointer.rsplit("/", 1)
+            named = typed.lines if pointer == "/domains" else typed.names
+            line = t("configurations.fault.line", line=named[int(place)])
         field = _POINTERS.get(pointer, "name")
-        empty = field != "domains" and not str(getattr(typed, field) or "").strip()
+        empty = field not in ("domains", "attributes") and not str(getattr(typed, field) or "").strip()
         words = t(f"configurations.fault.{field}") if empty else fault.reason
         found.setdefault(field, []).append(f"{line} {words}".strip())
     return {field: " ".join(dict.fromkeys(reasons)) for field, reasons in found.items()}
@@ -171,6 +199,10 @@ def _plain(typed: Typed, field: str) -> str:
     """A field as it is compared and shown."""
     if field == "id_types":
         return ", ".join(typed.id_types)
+    if field in ("consent", "declared"):
+        return t("configurations.yes") if getattr(typed, field) else t("configurations.no")
+    if field == "attributes":
+        return ", ".join(typed.names)
     if field == "domains":
         return ", ".join(line.domain or line.text for line in checked(typed.lines))
     return str(getattr(typed, field)).strip()

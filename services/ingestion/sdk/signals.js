@@ -71,6 +71,7 @@
   };
   const keep = (signal) => {
     const copy = JSON.parse(JSON.stringify(signal));
+    if (state.consent) copy.consent = true;
     if (state.profile) copy.data = { ...state.profile, ...copy.data };
     put(`s:${String(Date.now()).padStart(14, "0")}:${copy.id}`, { key: state.key, at: Date.now(), signal: copy });
     const all = names();

@@ -80,7 +80,15 @@ def to_signal(
         data["items"] = [_item(line, properties, table) for line in _lines(properties, rule)]
         if rule.kind.needs_item and not data["items"]:
             return "no_product"
-    return _clock(message, sent_at) | {"id": message.get("messageId"), "data": data}
+    consent = {"consent": True} if _consents(context) else {}
+    return _clock(message, sent_at) | consent | {"id": message.get("messageId"), "data": data}
+
+
+def _consents(context: dict[str, Any]) -> bool:
+    """Whether `context.consent` is true, or every category of Segment's own consent is."""
+    given = context.get("consent")
+    preferences = list(_object(_object(given).get("categoryPreferences")).values())
+    return given is True or (bool(preferences) and all(each is True for each in preferences))
 
 
 def profile_of(message: Mapping[str, Any], id_types: frozenset[str]) -> dict[str, Any] | None:

@@ -144,6 +144,7 @@ def _test_signal(configuration: AudienceConfiguration, signal_id: str, site: str
         "id": signal_id,
         "time": to_rfc3339(program().clock.now()),
         "source": "moments-test",
+        "consent": True,
         "data": {"site": site, "idType": id_type, PROFILE_FIELDS[id_type]: profile, "cartId": "moments-test"},
     }
 
