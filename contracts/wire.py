@@ -23,6 +23,24 @@ class Marker(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     at: int
 
 
+class SpoolWord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The word of an ingestion machine that may keep signals back, through a partition (DOMAIN §6.5).
+
+    All that it acknowledged before `at` (µs, its clock) stands in the partitions before this message. `at` may lie a
+    little ahead: until then it promises to keep nothing back. `number` rises with every word of the `machine`.
+    `waiting`: signals that it keeps back, about. `leaving`: it keeps nothing back until it speaks again.
+    `nonce` is empty: a trigger that knows no words takes this for the marker of another and drops it.
+    """
+
+    partition: int
+    machine: str
+    number: int
+    at: int
+    waiting: int = 0
+    leaving: bool = False
+    nonce: str = ""
+
+
 class SignalRefused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
     """Ingestion refused a signal. It holds no secret and no content.
 
@@ -63,6 +81,10 @@ class UnreadableMessage(ValueError):
 
 MARKER_TYPE = "application/vnd.moments.marker+json"
 MARKER_ID_PREFIX = "marker:"
+SPOOL_WORD = "spool.word"
+"""Type of a machine's word."""
+SPOOL_WORD_TYPE = "application/vnd.moments.spool-word+json"
+SPOOL_ID_PREFIX = f"{MARKER_ID_PREFIX}spool:"
 SIGNAL_REFUSED = "signal.refused"
 """Type and routing key of a refusal."""
 KEY_USED = "key.used"
@@ -73,6 +95,7 @@ _moment = msgspec.json.Decoder(MomentState)
 _configuration = msgspec.json.Decoder(ConfigurationState)
 _token = msgspec.json.Decoder(TokenState)
 _marker = msgspec.json.Decoder(Marker)
+_spool_word = msgspec.json.Decoder(SpoolWord)
 _refused = msgspec.json.Decoder(SignalRefused)
 _used = msgspec.json.Decoder(KeyUsed)
 
@@ -111,6 +134,14 @@ def decode_marker(body: bytes) -> Marker:
     try:
         return _marker.decode(body)
     except msgspec.DecodeError as error:
+        raise UnreadableMessage(str(error)) from error
+
+
+def decode_spool_word(body: bytes) -> SpoolWord:
+    """The word of a machine with a spool; raises UnreadableMessage."""
+    try:
+        return _spool_word.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableMessage(str(error)) from error
 
 

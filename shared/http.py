@@ -39,8 +39,9 @@ from shared.problems import (
 from shared.settings import Settings
 from shared.store import STORE_FAULTS, UNKEEPABLE
 
-Check = Callable[[], None]
-"""A condition of readiness: returns when it holds, raises when not (`NotReady` with the reason)."""
+Check = Callable[[], str | None]
+"""A condition of readiness: returns when it holds, and what is to be known of it, if anything; raises when not
+(`NotReady` with the reason)."""
 
 Authenticate = Callable[[], AnyResponse | None]
 """Lets the present request pass (None), answers it itself, or raises NotAuthenticated or NotAllowed."""
@@ -433,7 +434,9 @@ class HealthSchema(ma.Schema):
 
     status = ma.fields.String(required=True, metadata={"examples": ["ready"]})
     checks = ma.fields.Dict(
-        keys=ma.fields.String(), values=ma.fields.String(), metadata={"description": "Condition → `ok`."}
+        keys=ma.fields.String(),
+        values=ma.fields.String(),
+        metadata={"description": "Condition → `ok`, or what is to be known of it."},
     )
 
 
@@ -456,13 +459,14 @@ def _operations() -> Blueprint:
     def readyz() -> Any:
         """The service can do its work; 503 names what is missing."""
         checks: Mapping[str, Check] = current_app.extensions["moments-checks"]
-        faults = [fault for name, check in checks.items() if (fault := _failed(name, check)) is not None]
+        found = {name: _outcome(name, check) for name, check in checks.items()}
+        faults = [outcome for outcome in found.values() if isinstance(outcome, Fault)]
         if faults:
             return problem(
                 503, "; ".join(f"{fault.pointer[1:]}: {fault.reason}" for fault in faults), title="Not ready",
                 faults=faults, headers={"Retry-After": "1"},
             )  # fmt: skip
-        return {"status": "ready", "checks": dict.fromkeys(checks, "ok")}
+        return {"status": "ready", "checks": found}
 
     @operations.route("/metrics")
     @operations.doc(security=[])
@@ -474,11 +478,10 @@ def _operations() -> Blueprint:
     return operations
 
 
-def _failed(name: str, check: Check) -> Fault | None:
+def _outcome(name: str, check: Check) -> str | Fault:
     try:
-        check()
+        return check() or "ok"
     except Exception as error:
         reason = str(error) if isinstance(error, NotReady | BrokerError) else type(error).__name__
         _log.warning("readiness.failed", check=name, error=type(error).__name__)
         return Fault(f"/{name}", reason)
-    return None

@@ -89,6 +89,16 @@ class Settings:
         "Where browsers and servers reach ingestion, as snippets show it; else `MOMENTS_INGESTION_URL`.",
     )
     ingestion_workers: int = _variable("MOMENTS_INGESTION_WORKERS", "Processes of ingestion.", default="2")
+    spool: int = _variable(
+        "MOMENTS_SPOOL",
+        "Megabytes of signals that a machine of ingestion keeps while the broker is away; 0: it answers 503 instead.",
+        default="0",
+    )
+    spool_patience: int = _variable(
+        "MOMENTS_SPOOL_PATIENCE",
+        "Seconds for which trigger waits for the word of a machine with a spool before it raises without it.",
+        default="900",
+    )
     partitions: int = _variable("MOMENTS_PARTITIONS", "Partitions of the signals; fixed at install.", default="16")
     expiry: int = _variable(
         "MOMENTS_EXPIRY", "Seconds after which a signal is too late to open a wait.", default="86400"
@@ -236,6 +246,8 @@ class Settings:
             given_ingestion_url=read.url("given_ingestion_url"),
             given_public_signals_url=read.url("given_public_signals_url"),
             ingestion_workers=read.number("ingestion_workers", 1, 64),
+            spool=read.number("spool", 0, 10_000_000),
+            spool_patience=read.number("spool_patience", 1, 30 * 86_400) * _SECOND,
             partitions=read.number("partitions", 1, 256),
             expiry=read.number("expiry", 1, 90 * 86_400) * _SECOND,
             attribution=read.number("attribution", 0, 90) * _DAY,

@@ -23,6 +23,7 @@ from contracts.topology import (
     Exchange,
     moments_topology,
 )
+from contracts.wire import SPOOL_WORD
 
 VERSION = "0.1.0"
 _BINDING = "0.3.0"
@@ -39,7 +40,7 @@ word, `#` any number), and deduplicates by the event's id. A queue that is bound
 Channels whose messages have the tag `services` are between the services of an installation: not for journeys."""
 
 
-_TRIGGERS_OWN = ["marker", "tombstone"]
+_OWN = ["marker", "tombstone", SPOOL_WORD]
 """What trigger sends through partitions to itself."""
 
 
@@ -113,7 +114,7 @@ def _service_channels(messages: Iterable[Described]) -> dict[str, Any]:
             "partition.{partition}",
             "One queue for each partition of the customers, `moments.partition.NN`, read by one trigger process.",
             PARTITIONS,
-            [*signals, *_TRIGGERS_OWN],
+            [*signals, *_OWN],
         )
         | {
             "parameters": {
@@ -166,7 +167,7 @@ def _service_operations(channels: dict[str, Any]) -> dict[str, Any]:
     """Every channel has a sender and a reader; what ingestion sends is read by partition."""
     operations: dict[str, Any] = {}
     for name, channel in channels.items():
-        sent = _TRIGGERS_OWN if name == PARTITIONS else None
+        sent = _OWN if name == PARTITIONS else None
         operations[f"send.{name}"] = _operation("send", name, channel, "services", sent)
         if name != SIGNALS:
             operations[f"receive.{name}"] = _operation("receive", name, channel, "services")

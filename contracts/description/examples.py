@@ -31,7 +31,7 @@ from contracts.signals import (
 from contracts.templates import Template, validate_settings
 from contracts.times import MINUTE, SECOND, from_rfc3339, parse_duration, to_datetime
 from contracts.tokens import TokenState
-from contracts.wire import KeyUsed, Marker, SignalRefused, SnapshotRequest
+from contracts.wire import KeyUsed, Marker, SignalRefused, SnapshotRequest, SpoolWord
 
 TIME = from_rfc3339("2026-11-23T10:15:30.123Z")
 SITE = "shop.example.com"
@@ -231,6 +231,12 @@ def snapshot_message() -> bytes:
 def marker_message() -> bytes:
     """A marker in partition 7."""
     return msgspec.json.encode(Marker(partition=7, nonce="6f1c0e7aa0b84a0f9d0e5b7a3c2d1e0f", at=TIME))
+
+
+def spool_word_message() -> bytes:
+    """The word of a machine in partition 7."""
+    word = SpoolWord(partition=7, machine="shop-1-3f9a1c22", number=4294967297, at=TIME, waiting=1200)
+    return msgspec.json.encode(word)
 
 
 def refused_message() -> bytes:

@@ -57,10 +57,13 @@ from contracts.wire import (
     KEY_USED,
     MARKER_TYPE,
     SIGNAL_REFUSED,
+    SPOOL_WORD,
+    SPOOL_WORD_TYPE,
     KeyUsed,
     Marker,
     SignalRefused,
     SnapshotRequest,
+    SpoolWord,
 )
 
 CLOUDEVENTS = "application/cloudevents+json"
@@ -329,6 +332,16 @@ def _states(template: Template) -> Iterator[Described]:
             words.ERASURE_DONE,
             examples.erasure_done_message(),
             _JSON,
+        ),
+        (
+            SPOOL_WORD,
+            "Word of a spool",
+            "A machine of ingestion that may keep signals back says up to when everything has come through.",
+            PARTITIONS,
+            SpoolWord,
+            words.SPOOL_WORD,
+            examples.spool_word_message(),
+            SPOOL_WORD_TYPE,
         ),
     ):
         yield Described(

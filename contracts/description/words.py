@@ -327,6 +327,15 @@ MARKER: dict[str, Fragment] = {
     "nonce": text("Of the trigger process and its connection: only its own markers count for it."),
     "at": micros("The clock before it was published."),
 }
+SPOOL_WORD: dict[str, Fragment] = {
+    "partition": count("The partition that it goes through."),
+    "machine": text("Name of the machine; it keeps it with its spool."),
+    "number": count("Rises with every word of the machine."),
+    "at": micros("All that the machine acknowledged before stands in the partitions before this message."),
+    "waiting": count("Signals that it keeps back, about."),
+    "leaving": {"type": "boolean", "description": "It keeps nothing back until it speaks again."},
+    "nonce": text("Empty: who knows no words takes this for a marker of another."),
+}
 SIGNAL_REFUSED: dict[str, Fragment] = {
     "id": text("Of this message."),
     "at": micros("When the signal was received."),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotInTime
 from typing import Any
 
 import msgspec
@@ -13,20 +11,19 @@ import msgspec
 from contracts.signals import SignalKind
 from services.ingestion import meters
 from services.ingestion.bodies import Body
+from services.ingestion.handover import Handover
 from services.ingestion.limits import Limits
 from services.ingestion.publication import LARGEST_SIGNAL, message_of
 from services.ingestion.reading import Accepted, Reception, read_signal
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.refusal_reports import RefusalReports, Sender
 from services.ingestion.refusals import Fault, Refusal, encodable
-from shared.broker import BrokerError, Message, Publisher
-from shared.clock import stopwatch
+from shared.broker import Message
 
 MOST_ITEMS = 2_500
 MOST_EXPLAINED_FAULTS = 1_000
 MOST_REPORTED = 20
 """Signals of a refused request that trigger is told of."""
-CONFIRMED_WITHIN = 5.0
 
 _TOO_LARGE = Refusal(413, "too_large", f"one signal may have at most {LARGEST_SIGNAL} bytes")
 _UNAVAILABLE = Refusal(503, "unavailable", "the signal could not be stored now; send it again")
@@ -63,13 +60,13 @@ class Intake:
 
     def __init__(
         self,
-        publisher: Publisher,
+        handover: Handover,
         refusal_log: RefusalLog,
         reports: RefusalReports,
         partitions: int,
         limits: Limits,
     ) -> None:
-        self._publisher = publisher
+        self._handover = handover
         self._refusal_log = refusal_log
         self._reports = reports
         self._partitions = partitions
@@ -80,6 +77,7 @@ class Intake:
         items: Sequence[Any] = body.value if kind is None and type(body.value) is list else (body.value,)
         outcomes: list[Accepted | Refusal] = []
         messages: list[Message] = []
+        owners: list[Accepted] = []
         faults = 0
         for place, item in enumerate(items):
             explain = faults < MOST_EXPLAINED_FAULTS
@@ -91,12 +89,13 @@ class Intake:
                 message = None if limited else message_of(outcome, self._partitions)
                 if message is not None:
                     messages.append(message)
+                    owners.append(outcome)
                 else:
                     outcome = limited or _TOO_LARGE
             else:
                 faults += len(outcome.faults)
             outcomes.append(outcome)
-        confirmed = iter(self._publish(messages))
+        confirmed = iter(self._handover.take(messages, owners))
         results = [_result(item, outcome, confirmed) for item, outcome in zip(items, outcomes, strict=True)]
         self._count(outcomes, results, reception)
         self._report(items, results, kind, reception)
@@ -124,16 +123,6 @@ class Intake:
             if result.refusal is not None:
                 self._reports.add(result.refusal, sender, item, name, reception.received_at)
 
-    def _publish(self, messages: Sequence[Message]) -> list[bool]:
-        """Whether each was confirmed in time. Another may still arrive; the sender's repetition is absorbed."""
-        if not messages:
-            return []
-        began = stopwatch()
-        futures = self._publisher.publish_all(messages)
-        confirmed = [_confirmed(future, began + CONFIRMED_WITHIN) for future in futures]
-        meters.CONFIRMED.observe(stopwatch() - began)
-        return confirmed
-
     def _count(self, outcomes: Sequence[Accepted | Refusal], results: Sequence[Result], reception: Reception) -> None:
         kinds: Counter[str] = Counter()
         for outcome, result in zip(outcomes, results, strict=True):
@@ -144,14 +133,6 @@ class Intake:
                 self.refuse(result.refusal, reception.admitted.key_id, kind)
         for kind, count in kinds.items():
             meters.accepted(kind, reception.admitted.touchpoint).inc(count)
-
-
-def _confirmed(future: Future[None], deadline: float) -> bool:
-    try:
-        future.result(max(0.0, deadline - stopwatch()))
-    except (BrokerError, NotInTime):
-        return False
-    return True
 
 
 def _with_faults(outcome: Accepted | Refusal, faults: tuple[Fault, ...]) -> Refusal:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
-ACCEPTED = Counter("moments_signals_accepted", "Signals confirmed by the broker.", ("kind", "touchpoint"))
+ACCEPTED = Counter(
+    "moments_signals_accepted", "Signals confirmed by the broker, or put into the spool.", ("kind", "touchpoint")
+)
 REFUSED = Counter("moments_signals_refused", "Signals, or whole requests, that were refused.", ("code",))
 IGNORED = Counter("moments_segment_calls_ignored", "Calls of Segment clients that are no signal.", ("reason",))
 CONFIRMED = Histogram(
@@ -16,6 +18,17 @@ CONFIRMED = Histogram(
 )
 REPORTS_DROPPED = Counter(
     "moments_refusal_reports_dropped", "Refused signals of which trigger was not told.", ("reason",)
+)
+SPOOLED = Counter("moments_spool_put", "Signals put into the spool while the broker was away.")
+NOT_SPOOLED = Counter("moments_spool_refused", "Signals that the spool could not take.", ("reason",))
+DRAINED = Counter("moments_spool_drained", "Signals that left the spool for the broker.")
+SPOOL_SIGNALS = Gauge("moments_spool_signals", "Signals in the spool.", multiprocess_mode="livemostrecent")
+SPOOL_BYTES = Gauge("moments_spool_bytes", "Bytes of the spool in use.", multiprocess_mode="livemostrecent")
+SPOOL_BOUND = Gauge("moments_spool_bound_bytes", "Bytes that the spool may have.", multiprocess_mode="livemostrecent")
+SPOOL_OLDEST = Gauge(
+    "moments_spool_oldest_timestamp_seconds",
+    "When the first signal in the spool was accepted; 0 when it is empty.",
+    multiprocess_mode="livemostrecent",
 )
 
 

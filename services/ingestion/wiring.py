@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from contracts.topology import LOST, moments_topology
+from contracts.topology import moments_topology
 from services.ingestion import sdk_views
 from services.ingestion.bodies import LARGEST_BODY
 from services.ingestion.duties import (
@@ -20,22 +20,27 @@ from services.ingestion.duties import (
     TellKeyUses,
 )
 from services.ingestion.erasing import EraseCustomers, Erasing
+from services.ingestion.handover import Handover
 from services.ingestion.intake import Intake
 from services.ingestion.key_uses import KeyUses
 from services.ingestion.keys import Keys
 from services.ingestion.leadership import Leadership
 from services.ingestion.limits import Limits
+from services.ingestion.readiness import Readiness
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.refusal_reports import RefusalReports
 from services.ingestion.requests import Gate
 from services.ingestion.segment.views import PUBLIC as SEGMENT_PUBLIC
 from services.ingestion.segment.views import segment_views
 from services.ingestion.signing import Verifier
+from services.ingestion.spool.keeping import KeepSpool
+from services.ingestion.spool.store import FILE as SPOOL_FILE
+from services.ingestion.spool.store import Spool
 from services.ingestion.store import SCHEMA, IngestionStore
 from services.ingestion.views import PUBLIC, set_up_cors, signal_views
 from shared.broker import Broker, Publisher, connect_broker
 from shared.clock import Clock, SystemClock
-from shared.http import NotReady, create_service
+from shared.http import create_service
 from shared.proxies import trust_proxies
 from shared.settings import Settings
 from shared.store import open_database
@@ -52,6 +57,7 @@ class Ingestion:
     publisher: Publisher
     leadership: Leadership
     limits: Limits
+    spool: Spool | None
     duties: tuple[Duty, ...]
     loops: tuple[Loop, ...]
 
@@ -71,6 +77,8 @@ class Ingestion:
         self.broker.close()
         self.leadership.release()
         self.limits.close()
+        if self.spool is not None:
+            self.spool.close()
         self.store.close()
 
 
@@ -96,13 +104,23 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
         ReplayLost(leadership, broker, publisher, topology, settings.partitions),
         EraseCustomers(leadership, broker, publisher, topology, clock, Erasing()),
     )
+    spool = _spool(settings, clock)
+    if spool is not None:
+        duties = (*duties, KeepSpool(leadership, spool, publisher, clock, settings.partitions))
     limits = Limits.of(settings, clock)
-    intake = Intake(publisher, refusal_log, reports, settings.partitions, limits)
+    intake = Intake(Handover(publisher, spool), refusal_log, reports, settings.partitions, limits)
     gate = Gate(keys, intake, reports, uses, clock, limits)
-    app = _create_app(settings, gate, broker, publisher)
+    app = _create_app(settings, gate, Readiness(broker, publisher, gate.keys, spool, clock))
     return Ingestion(
-        app, store, keys, broker, publisher, leadership, limits, duties, tuple(Loop(duty) for duty in duties)
+        app, store, keys, broker, publisher, leadership, limits, spool, duties, tuple(Loop(duty) for duty in duties)
     )
+
+
+def _spool(settings: Settings, clock: Clock) -> Spool | None:
+    """The spool of this machine; one that was switched off is opened as long as it is there, to be drained."""
+    if settings.spool or (settings.data / SPOOL_FILE).exists():
+        return Spool(settings.data, settings.spool, settings.secret_pepper, clock)
+    return None
 
 
 def create_app(settings: Settings) -> Flask:
@@ -112,26 +130,14 @@ def create_app(settings: Settings) -> Flask:
     return ingestion.app
 
 
-def _create_app(settings: Settings, gate: Gate, broker: Broker, publisher: Publisher) -> Flask:
-    def broker_takes_messages() -> None:
-        if not publisher.ready:
-            raise NotReady("the broker is away or blocked, or refuses the declarations")
-
-    def nothing_is_lost() -> None:
-        if broker.depth(LOST):
-            raise NotReady(f"{LOST} is not empty; it is being replayed")
-
-    def config_was_heard() -> None:
-        if not gate.keys.known:
-            raise NotReady("no configuration state was ever received")
-
+def _create_app(settings: Settings, gate: Gate, readiness: Readiness) -> Flask:
     app = create_service(
         "ingestion",
         settings,
         title="Moments: ingestion",
         description="Takes signals; a signal answered with 200 is stored.",
         blueprints=[signal_views(gate), segment_views(gate), sdk_views.blueprint],
-        checks={"broker": broker_takes_messages, "lost": nothing_is_lost, "configuration": config_was_heard},
+        checks=readiness.checks(),
         public={**PUBLIC, **SEGMENT_PUBLIC, **sdk_views.PUBLIC},
         max_body=LARGEST_BODY + 1,  # werkzeug cuts a chunked body there, in silence
     )

@@ -32,9 +32,11 @@ from contracts.wire import (
     Marker,
     SignalRefused,
     SnapshotRequest,
+    SpoolWord,
     decode_configuration_state,
     decode_marker,
     decode_moment_state,
+    decode_spool_word,
 )
 from tests.contract.test_published_schemas import schema_of
 from tests.support.schemas import validator
@@ -54,6 +56,7 @@ GOLDEN: dict[str, tuple[str, Any, str]] = {
     "signal.v1.with-key": ("signal", SignalEvent, "85a502819207e92c"),
     "signal.refused.v1.with-key": ("signal.refused", SignalRefused, "7c470dc61a4c8b0e"),
     "key.used.v1": ("key.used", KeyUsed, "f3bc7aacd38df6a7"),
+    "spool.word.v1": ("spool.word", SpoolWord, "26b8398dff3a908f"),
     "marker.v1": ("marker", Marker, "dd101c1c2cfb80e8"),
     "tombstone.v1": ("tombstone", Tombstone, "8c99658cba294ec1"),
     "profile.erased.v1": ("profile.erased", ProfileErased, "0333cbc406864109"),
@@ -135,4 +138,7 @@ def test_states_of_version_1_mean_what_they_meant() -> None:
     assert configuration.audience is not None
     assert configuration.audience.id_types == ("email",)
     assert [key.type for key in configuration.keys if key.enabled] == ["web", "server"]
+    word = decode_spool_word(golden("spool.word.v1"))
+    assert (word.partition, word.at, word.leaving) == (marker.partition, marker.at, False)
+    assert decode_marker(golden("spool.word.v1")).nonce == "", "a trigger that knows no words drops it as a marker"
     assert (marker.partition, marker.at) == (7, from_rfc3339("2026-11-23T10:15:30.123Z"))

@@ -1,0 +1,109 @@
+"""Hands the messages of a request to the broker, or to the spool when it is away; either way they are durable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
+
+import structlog
+
+from services.ingestion import meters
+from services.ingestion.reading import Accepted
+from services.ingestion.spool.board import Mode
+from services.ingestion.spool.store import LEASE, Outcome, Spool
+from shared.broker import BrokerError, BrokerUnavailable, Message, Publisher
+from shared.clock import stopwatch
+
+_log = structlog.get_logger(__name__)
+
+CONFIRMED_WITHIN = 5.0
+_CLOSES_WITHIN = 1.0
+_LOOK_AGAIN = 0.002
+_SLACK = 0.01
+
+
+class Handover:
+    """One per process; used by all request threads. Without a spool it only publishes."""
+
+    def __init__(self, publisher: Publisher, spool: Spool | None = None) -> None:
+        self._publisher = publisher
+        self._spool = spool
+
+    def take(self, messages: Sequence[Message], owners: Sequence[Accepted]) -> list[bool]:
+        """Whether each is stored in time. Another may still arrive; the sender's repetition is absorbed.
+
+        `owners`: the signals that they are of, one for each.
+        """
+        if not messages:
+            return []
+        spool = self._spool
+        if spool is None:
+            return [error is None for error in self._publish(messages)]
+        if spool.filled:
+            outcome = self._put_behind(spool, messages, owners)
+            if outcome is not Outcome.DIRECT:
+                return [outcome is Outcome.KEPT] * len(messages)
+        began = stopwatch()
+        errors = self._publish(messages)
+        away = [place for place, error in enumerate(errors) if isinstance(error, BrokerUnavailable | NotInTime)]
+        stored = [error is None for error in errors]
+        if away and self._put(spool, messages, owners, away, began + CONFIRMED_WITHIN + LEASE):
+            for place in away:
+                stored[place] = True
+        return stored
+
+    def _publish(self, messages: Sequence[Message]) -> list[BaseException | None]:
+        began = stopwatch()
+        futures = self._publisher.publish_all(messages)
+        errors = [_error(future, began + CONFIRMED_WITHIN) for future in futures]
+        meters.CONFIRMED.observe(stopwatch() - began)
+        return errors
+
+    def _put_behind(self, spool: Spool, messages: Sequence[Message], owners: Sequence[Accepted]) -> Outcome:
+        """Keep them behind those that wait; while the last of these leave, wait for that, to keep the order."""
+        until = stopwatch() + _CLOSES_WITHIN
+        while spool.board.mode is Mode.CLOSING and stopwatch() < until:
+            time.sleep(_LOOK_AGAIN)
+        if not spool.filled:
+            return Outcome.DIRECT
+        return _counted(spool.put(_rows(spool, messages, owners)), len(messages))
+
+    def _put(
+        self, spool: Spool, messages: Sequence[Message], owners: Sequence[Accepted], places: list[int], until: float
+    ) -> bool:
+        """Keep those that the broker did not take, once no promise to trigger is in the way any more."""
+        spool.board.wish()
+        rows = _rows(spool, [messages[place] for place in places], [owners[place] for place in places])
+        while True:
+            outcome = spool.put(rows)
+            if outcome is not Outcome.DIRECT or not spool.takes:
+                return _counted(outcome, len(rows)) is Outcome.KEPT
+            pause = spool.lease_left() + _SLACK
+            if stopwatch() + pause > until:
+                return False
+            time.sleep(pause)
+
+
+def _rows(spool: Spool, messages: Sequence[Message], owners: Sequence[Accepted]) -> list[tuple[bytes, Message]]:
+    return [
+        (spool.person(owner.data.audience_configuration.id, owner.profile.id_type, owner.profile.id), message)
+        for owner, message in zip(owners, messages, strict=True)
+    ]
+
+
+def _counted(outcome: Outcome, signals: int) -> Outcome:
+    if outcome is Outcome.KEPT:
+        meters.SPOOLED.inc(signals)
+    elif outcome is not Outcome.DIRECT:
+        meters.NOT_SPOOLED.labels(outcome.value).inc(signals)
+    return outcome
+
+
+def _error(future: Future[None], deadline: float) -> BaseException | None:
+    try:
+        future.result(max(0.0, deadline - stopwatch()))
+    except (BrokerError, NotInTime) as error:
+        return error
+    return None
