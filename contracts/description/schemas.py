@@ -114,7 +114,10 @@ def with_properties(described: Mapping[str, Any], **changes: Mapping[str, Any]) 
 
 def signal_data(general: Mapping[str, Any], kind: SignalKind) -> dict[str, Any]:
     """`data` of one kind of signal."""
-    common = ("signal", "audienceConfiguration", "audience", "profile", "receivedAt", "touchpoint", "keyId", "site")
+    common = (
+        *("signal", "audienceConfiguration", "audience", "profile", "receivedAt", "touchpoint", "keyId"),
+        *("anonymousId", "stitchedAt", "site"),
+    )
     content = (*kind.fields, *(("items",) if kind.items else ()), "attributes")
     required = (*kind.required, *((kind.id_field,) if kind.id_required and kind.id_field else ()))
     needed = (*required, *(("items",) if kind.needs_item else ()))

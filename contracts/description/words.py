@@ -102,6 +102,8 @@ SIGNAL_DATA: dict[str, Fragment] = {
     "receivedAt": instant("When it was taken in."),
     "touchpoint": text("Where it came from, by the key that sent it.", enum=["web", "app", "server"]),
     "keyId": text("The id of the key that sent it, without its secret; absent where it is the source."),
+    "anonymousId": text("The anonymous id that it came with, where the customer was known by that alone."),
+    "stitchedAt": instant("When it became known whose that id is; absent where it was known at the receipt."),
     "site": _SITE,
     "cartId": text("The cart; without one, the default cart of profile and site."),
     "sessionId": text("The browsing session; without one, the default session of profile and site."),

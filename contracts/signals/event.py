@@ -42,7 +42,8 @@ class ProfileReference(msgspec.Struct, frozen=True, rename="camel", gc=False):
 class SignalData(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True, gc=False):
     """`data` of an accepted signal. Ids, declared fields and items lie flat; what is undeclared under `attributes`.
 
-    `key_id`: of the key that sent it, where the source is another text; see `sending_key`.
+    `key_id`: of the key that sent it, where the source is another text; see `sending_key`. `anonymous_id`: under which
+    it came, where its customer was known by that alone; `stitched_at`: when they were told apart, where that was later.
     """
 
     signal: str
@@ -52,6 +53,8 @@ class SignalData(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     received_at: datetime
     touchpoint: str
     key_id: str | None = None
+    anonymous_id: str | None = None
+    stitched_at: datetime | None = None
     site: str | None = None
     cart_id: str | None = None
     session_id: str | None = None
@@ -98,7 +101,8 @@ Key = tuple[int, int, str, str]
 class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An accepted signal as the engine reads it; instants in microseconds.
 
-    `key` is where it stands among the signals of its process.
+    `key` is where it stands among the signals of its process. `stitched_at`: when its anonymous sender was told to be
+    the profile; 0 where the profile was known at its receipt. `joined_at`: from when on it was one of the profile's.
     """
 
     kind: SignalKind
@@ -111,6 +115,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     profile: str
     data: SignalData
     key: Key
+    stitched_at: int
+    joined_at: int
 
     @property
     def site(self) -> str | None:
@@ -157,19 +163,30 @@ def _to_signal(event: SignalEvent) -> Signal:
         raise UnreadableSignal(f"unknown signal kind {data.signal!r}")
     if event.time.tzinfo is None or data.received_at.tzinfo is None:
         raise UnreadableSignal("a time has no zone")
-    time = from_datetime(event.time)
+    time, received_at = from_datetime(event.time), from_datetime(data.received_at)
+    stitched_at = _stitched_at(data)
     return Signal(
         kind=kind,
         id=event.id,
         source=event.source,
         time=time,
         key=(time, kind.rank, event.source, event.id),
-        received_at=from_datetime(data.received_at),
+        received_at=received_at,
+        stitched_at=stitched_at,
+        joined_at=max(received_at, stitched_at),
         configuration=data.audience_configuration.id,
         id_type=data.profile.id_type,
         profile=data.profile.id,
         data=data,
     )
+
+
+def _stitched_at(data: SignalData) -> int:
+    if data.stitched_at is None:
+        return 0
+    if data.stitched_at.tzinfo is None:
+        raise UnreadableSignal("a time has no zone")
+    return from_datetime(data.stitched_at)
 
 
 def make_signal(*, id: str, source: str, time: int, data: SignalData) -> Signal:

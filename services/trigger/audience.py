@@ -56,7 +56,7 @@ class Audience:
             elif state.signals - state.saved > LAG:
                 quiet[arrival.profile_key] = arrival
         rows = [_row(arrival, states) for arrival in told.values()]
-        self._tell(rows, max([arrival.signal.received_at for arrival in new]))
+        self._tell(rows, max([arrival.signal.joined_at for arrival in new]))
         save_profiles(self._rows, [*rows, *(_row(each, states) for key, each in quiet.items() if key not in told)])
 
     def take_raises(self, raised: Collection[RaisedFor], now: int) -> None:

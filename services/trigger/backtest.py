@@ -44,6 +44,6 @@ def run_backtest(
     book.put(backtest_moment(template, settings, configuration))
     replay = Replay(book)
     for signal in signals:
-        yield from replay.advance(signal.received_at)
+        yield from replay.advance(signal.joined_at)
         replay.receive(signal)
     yield from replay.run_out()

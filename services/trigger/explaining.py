@@ -42,9 +42,9 @@ class Course:
         return cls(Replay(book), state, template, expiry)
 
     def follow(self, signals: Iterable[Signal]) -> None:
-        """Go through signals, which come by receivedAt, and run out what is still pending then."""
+        """Go through signals, which come by joinedAt, and run out what is still pending then."""
         for signal in signals:
-            self.note(self.replay.advance(signal.received_at))
+            self.note(self.replay.advance(signal.joined_at))
             self.receive(signal)
         self.note(self.replay.run_out())
 

@@ -62,7 +62,7 @@ def _row(recovery: Recovery, raised: RaiseRow, now: int) -> RecoveryRow:
         source=signal.source,
         signal_id=signal.id,
         time=signal.time,
-        received_at=signal.received_at,
+        received_at=signal.joined_at,
         recorded_at=now,
         value=json.dumps(value_document(recovery.value)),
     )

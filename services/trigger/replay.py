@@ -104,7 +104,7 @@ class Replay:
 
     def receive(self, signal: Signal) -> bool:
         """Apply a signal; False for a repeated one."""
-        self._now = max(self._now, signal.received_at)
+        self._now = max(self._now, signal.joined_at)
         profile = profile_of(signal)
         name = (profile, signal.source, signal.id)
         if name in self._seen:

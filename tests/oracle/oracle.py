@@ -69,7 +69,7 @@ class Simulation:
     def run(self, arrivals: Sequence[Arrival], run_out: bool) -> None:
         by_instant: dict[int, list[Arrival]] = {}
         for arrival in arrivals:
-            by_instant.setdefault(arrival.received_at, []).append(arrival)
+            by_instant.setdefault(arrival.came_at, []).append(arrival)
         end = max(by_instant, default=0)
         changes = {at for run in self.moment.runs for at in run if at is not None}
         changes |= {since for since, _ in self.moment.versions}
@@ -125,7 +125,7 @@ class Simulation:
         if arrival.key in known:
             return  # the copy applied first counts in full (§6.8)
         known[arrival.key] = arrival
-        now = arrival.received_at
+        now = arrival.came_at
         processes = processes_of(self.template.process, list(known.values()))
         for process_id, signals in sorted(processes.items()):
             process = Process(profile=arrival.profile, kind=self.template.process, id=process_id)
@@ -274,6 +274,8 @@ class Simulation:
 
     def objection(self, wait: Wait, signals: Sequence[Arrival], settings: Settings) -> str:
         """The first reason not to raise, empty when there is none (§4, §6.4)."""
+        if any(signal.stitched_at is not None and wait.due <= signal.stitched_at for signal in wait.members):
+            return "stitched"
         enders = [signal for signal, role in zip(signals, self.roles(signals), strict=True) if role == "ender"]
         if any(ender.order > wait.last.order for ender in enders):
             return "ended_before_raise"
@@ -339,14 +341,14 @@ class Simulation:
 
 
 def simulate(arrivals: Sequence[Arrival], moment: Moment, expiry: int = DAY, run_out: bool = True) -> Outcome:
-    """What the moment does over a complete history of arrivals, which must be sorted by `received_at`.
+    """What the moment does over a complete history of arrivals, which must be sorted by `came_at`.
 
     `run_out`: let time go on until no wait is pending; otherwise stop at the last arrival's instant, with the
     decisions that are ready at that instant taken.
     """
-    instants = [arrival.received_at for arrival in arrivals]
+    instants = [arrival.came_at for arrival in arrivals]
     if instants != sorted(instants):
-        raise ValueError("arrivals must be sorted by received_at")
+        raise ValueError("arrivals must be sorted by came_at")
     simulation = Simulation(moment, expiry)
     simulation.run(arrivals, run_out)
     return simulation.outcome()

@@ -69,7 +69,7 @@ BROWSE_GRID = Grid(step=10 * MINUTE, durations=(1, 2, 3, 3), expiry=7)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A recorded history, sorted by `received_at`, with the moment that watches it."""
+    """A recorded history, sorted by `came_at`, with the moment that watches it."""
 
     arrivals: tuple[Arrival, ...]
     moment: Moment
@@ -191,6 +191,25 @@ def held_back(draw: st.DrawFn, template: str, arrivals: list[Arrival]) -> list[A
 
 
 @st.composite
+def stitched(draw: st.DrawFn, template: str, arrivals: list[Arrival]) -> list[Arrival]:
+    """The arrivals, some from one of two devices whose customer was known by what it had sent before an instant only.
+
+    Copies of a signal come from the same device.
+    """
+    grid = grid_of(template)
+    known = [draw(instants(grid)) + draw(st.sampled_from((0, 1, 4))) * grid.step for _ in range(2)]
+    devices = {key: draw(st.sampled_from((None, 0, 0, 1))) for key in dict.fromkeys(a.key for a in arrivals)}
+
+    def seen(arrival: Arrival) -> Arrival:
+        device = devices[arrival.key]
+        if device is None or arrival.received_at > known[device]:
+            return arrival
+        return replace(arrival, stitched_at=known[device])
+
+    return [seen(arrival) for arrival in arrivals]
+
+
+@st.composite
 def duplicates(draw: st.DrawFn, template: str, signal: Arrival) -> Arrival:
     """One more delivery of the signal, later or at the same instant, as it was or changed."""
     grid = grid_of(template)
@@ -300,12 +319,13 @@ def histories(
     edits: bool = False,
     plain: bool = False,
     rich: bool = False,
+    anonymous: bool = False,
 ) -> History:
     """A history of up to `most` signals.
 
     `in_time`: every signal is received when it happens. `copies`: with redelivered and changed copies. `edits`: the
     settings may change. `plain`: a moment that always runs, without maximum wait, minimum views and sites. `rich`: with
-    quiet hours and every filter.
+    quiet hours and every filter. `anonymous`: in one of three, signals of senders who were told apart later.
     """
     count = draw(st.one_of(st.integers(1, most), st.integers(most // 2, most)))
     focus = draw(focuses(template, profiles))
@@ -317,13 +337,15 @@ def histories(
     if copies:
         chosen = draw(st.lists(st.sampled_from(arrivals), max_size=3))
         arrivals += [draw(duplicates(template, arrival)) for arrival in chosen]
+    if anonymous and draw(st.sampled_from((False, False, True))):
+        arrivals = draw(stitched(template, arrivals))
     if len(arrivals) > 1:
         arrivals = draw(st.permutations(arrivals))
     moment = draw(moments(template, edits, rich))
     if plain:
         moment = Moment(type=template, settings=Settings(duration=moment.settings.duration))
     return History(
-        arrivals=tuple(sorted(arrivals, key=lambda arrival: arrival.received_at)),
+        arrivals=tuple(sorted(arrivals, key=lambda arrival: arrival.came_at)),
         moment=moment,
         expiry=draw(expiries(template)),
     )
@@ -331,17 +353,21 @@ def histories(
 
 @st.composite
 def shuffled_bursts(draw: st.DrawFn, template: str, *, most: int = 9, rich: bool = False) -> tuple[History, History]:
-    """The same signals received at one instant in two orders: nothing can be decided between them."""
-    history = draw(histories(template, most=most, copies=False, rich=rich))
-    at = max(arrival.received_at for arrival in history.arrivals)
-    arrivals = [replace(arrival, received_at=at) for arrival in history.arrivals]
+    """The same signals that came at one instant in two orders: nothing can be decided between them."""
+    history = draw(histories(template, most=most, copies=False, rich=rich, anonymous=True))
+    at = max(arrival.came_at for arrival in history.arrivals)
+    arrivals = [
+        replace(arrival, received_at=at) if arrival.stitched_at is None else replace(arrival, stitched_at=at)
+        for arrival in history.arrivals
+    ]
     return replace(history, arrivals=tuple(arrivals)), replace(history, arrivals=tuple(draw(st.permutations(arrivals))))
 
 
 def any_history(**how: Any) -> st.SearchStrategy[History]:
     """A history of any template with any settings; the engine's two oldest templates come more often."""
     often = st.sampled_from(("cart_abandon", "browse_abandon", *EVERY))
-    return often.flatmap(lambda template: histories(template, rich=True, **how))
+    anonymous = not how.get("in_time", False)
+    return often.flatmap(lambda template: histories(template, rich=True, anonymous=anonymous, **how))
 
 
 def any_burst() -> st.SearchStrategy[tuple[History, History]]:
@@ -372,6 +398,12 @@ def watched(history: History, outcome: Outcome) -> Outcome:
         "settled": any(each.decided_at > each.due_at for each in outcome.raises),
         "on the due": any(a.time == each.due_at for each in outcome.raises for a in history.arrivals),
         "expired signal": any(a.received_at - a.time > history.expiry for a in history.arrivals),
+        "stitched": any(a.stitched_at is not None for a in history.arrivals),
+        "raised with a stitched signal": any(
+            a.stitched_at is not None and a.key == each.last_signal and a.profile == each.profile
+            for each in outcome.raises
+            for a in history.arrivals
+        ),
         "copies": len(keys) < len(history.arrivals),
         "two raises of a process": len({each.process for each in outcome.raises}) < len(outcome.raises),
         "decided out of order": any(

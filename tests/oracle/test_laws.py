@@ -57,7 +57,7 @@ def test_what_is_decided_never_changes_with_later_arrivals(history: History) -> 
     outcome = history.simulated()
 
     for count in range(1, len(history.arrivals)):
-        if history.arrivals[count - 1].received_at < history.arrivals[count].received_at:
+        if history.arrivals[count - 1].came_at < history.arrivals[count].came_at:
             early = replace(history, arrivals=history.arrivals[:count]).simulated(run_out=False)
             assert early.raises == outcome.raises[: len(early.raises)]
             assert early.suppressed == outcome.suppressed[: len(early.suppressed)]
@@ -88,7 +88,20 @@ def test_no_raise_is_made_twice_nor_before_its_due(history: History) -> None:
     identities = [(each.process, each.last_signal) for each in outcome.raises]
 
     assert len(identities) == len(set(identities))
-    assert all(each.decided_at >= each.due_at >= each.last_activity_at >= each.opened_at for each in outcome.raises)
+    assert all(each.decided_at >= max(each.due_at, each.last_activity_at) for each in outcome.raises)
+    assert all(each.last_activity_at >= each.opened_at for each in outcome.raises)
+    for each in outcome.raises:  # only an edit brings a due before the activity that was known
+        assert each.due_at >= each.last_activity_at or history.moment.versions
+
+
+@drawn(60)
+@given(history=any_history(edits=True))
+def test_nothing_is_raised_that_was_due_before_its_customer_was_known(history: History) -> None:
+    outcome = watched(history, history.simulated())
+
+    stitched = {(arrival.profile, arrival.key): arrival.stitched_at for arrival in first_copies(history)}
+    for each in outcome.raises:
+        assert (stitched[each.profile, each.last_signal] or 0) < each.due_at
 
 
 @drawn(40)

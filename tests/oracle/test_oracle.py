@@ -32,7 +32,7 @@ def seen(found: Raise, keep_last: bool) -> Expected:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}: {case.name}")
 def test_the_oracle_satisfies_the_case(case: Case) -> None:
     outcome = simulate(
-        sorted(case.arrivals, key=lambda arrival: arrival.received_at), case.moment, case.expiry, case.run_out
+        sorted(case.arrivals, key=lambda arrival: arrival.came_at), case.moment, case.expiry, case.run_out
     )
 
     keeps = [expected.last is not None for expected in case.raises] + [False] * len(outcome.raises)

@@ -33,7 +33,7 @@ def test_a_sample_log_gives_the_stated_raises_and_profiles(
     name: str, template: str, minutes: int, raises: int, profiles: int
 ) -> None:
     arrivals = read(Path(FOLDER or "") / name)
-    arrivals.sort(key=lambda arrival: arrival.received_at)
+    arrivals.sort(key=lambda arrival: arrival.came_at)
 
     outcome = simulate(arrivals, Moment(type=template, settings=Settings(duration=minutes * MINUTE)))
 

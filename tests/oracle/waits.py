@@ -52,7 +52,7 @@ class Wait:
     @property
     def ready_at(self) -> int:
         """When the wait may be decided (§6.6)."""
-        received = [signal.received_at for signal in self.members]
+        received = [signal.came_at for signal in self.members]
         if all(at < self.due for at in received):
             return self.due
         first_after_due = min(at for at in received if at >= self.due)

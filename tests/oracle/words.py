@@ -42,6 +42,7 @@ class Arrival:
     """One delivery of a signal: a redelivery is one more arrival with the same source and id.
 
     `process_id`: the id of the booking, survey, game, conversion or app, or the name of the subscription.
+    `stitched_at`: when its anonymous sender was told to be the profile, None where that was known at its receipt.
     """
 
     id: str
@@ -56,6 +57,12 @@ class Arrival:
     order_id: str | None = None
     process_id: str | None = None
     items: tuple[Item, ...] = ()
+    stitched_at: int | None = None
+
+    @property
+    def came_at(self) -> int:
+        """When the signal came to the profile."""
+        return self.received_at if self.stitched_at is None else max(self.received_at, self.stitched_at)
 
     @property
     def key(self) -> SignalKey:

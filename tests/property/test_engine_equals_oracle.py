@@ -37,7 +37,7 @@ def balances(found: Seen) -> bool:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}: {case.name}")
 def test_the_engine_satisfies_the_case(case: Case) -> None:
-    arrivals = tuple(sorted(case.arrivals, key=lambda arrival: arrival.received_at))
+    arrivals = tuple(sorted(case.arrivals, key=lambda arrival: arrival.came_at))
     _, found = replayed(arrivals, case.moment, case.expiry, run_out=case.run_out)
 
     expected = History(arrivals=arrivals, moment=case.moment, expiry=case.expiry).simulated(case.run_out)

@@ -65,7 +65,7 @@ class Told:
             steps.append((since, 0, moment_of(moment, since, running=True, at=since)))
             if until is not None:
                 steps.append((until, 0, moment_of(moment, since, running=False, at=until)))
-        steps += [(arrival.received_at, 1, signal_of(arrival)) for arrival in self.history.arrivals]
+        steps += [(arrival.came_at, 1, signal_of(arrival)) for arrival in self.history.arrivals]
         return [(at, thing) for at, _, thing in sorted(steps, key=lambda step: step[:2])]
 
     def _note(self, outcomes: Iterator[Outcome]) -> None:
@@ -143,7 +143,7 @@ class Told:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}: {case.name}")
 def test_the_outcome_of_a_case_can_be_derived(case: Case) -> None:
-    arrivals = tuple(sorted(case.arrivals, key=lambda arrival: arrival.received_at))
+    arrivals = tuple(sorted(case.arrivals, key=lambda arrival: arrival.came_at))
 
     check_derived(Told(History(arrivals=arrivals, moment=case.moment, expiry=case.expiry)))
 

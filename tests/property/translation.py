@@ -58,6 +58,7 @@ def signal_of(arrival: oracle.Arrival) -> Signal:
         profile=ProfileReference(*arrival.profile),
         received_at=to_datetime(arrival.received_at),
         touchpoint="server",
+        stitched_at=None if arrival.stitched_at is None else to_datetime(arrival.stitched_at),
         site=arrival.site,
         cart_id=arrival.cart_id,
         session_id=arrival.session_id,
@@ -134,7 +135,7 @@ def replayed(
     changes += [(until, False, since) for since, until in moment.runs if until is not None]
     steps: list[tuple[int, int, Any]] = [(at, 0, (running, run)) for at, running, run in changes]
     steps += [(since, 1, moment.running_since(since)) for since, _ in moment.versions]
-    steps += [(arrival.received_at, 2, arrival) for arrival in arrivals]
+    steps += [(arrival.came_at, 2, arrival) for arrival in arrivals]
     outcomes: list[Outcome] = []
     for at, what, thing in sorted(steps, key=lambda step: (step[0], step[1])):
         outcomes += replay.advance(at)
@@ -150,7 +151,7 @@ def replayed(
     if run_out:
         outcomes += replay.run_out()
     elif arrivals:
-        outcomes += replay.advance(arrivals[-1].received_at, inclusive=True)
+        outcomes += replay.advance(arrivals[-1].came_at, inclusive=True)
     return replay, seen_by_product(replay, moment, outcomes)
 
 

@@ -25,11 +25,15 @@ def act(
     kind: str = "cart/add",
     *,
     late: float = 0,
+    known: float | None = None,
     cart: str = "k",
     items: Sequence[Item] = (MUG,),
     **fields: Any,
 ) -> Signal:
-    """What Ada did so many minutes after the start; `late`: how many more it took to arrive."""
+    """What Ada did so many minutes after the start; `late`: how many more it took to arrive.
+
+    `known`: minutes after the start at which Ada, anonymous until then, was known.
+    """
     time = START + int(minutes * MINUTE)
     act.count += 1  # type: ignore[attr-defined]
     data = SignalData(
@@ -39,6 +43,7 @@ def act(
         profile=ProfileReference("email", ADA.profile),
         received_at=to_datetime(time + int(late * MINUTE)),
         touchpoint="web",
+        stitched_at=None if known is None else to_datetime(START + int(known * MINUTE)),
         **{"site": "shop.example.com", "cart_id": cart, "items": tuple(items), **fields},
     )
     return make_signal(id=f"s{act.count:06}", source="shop", time=time, data=data)  # type: ignore[attr-defined]
@@ -66,8 +71,8 @@ def explained(
         history=(version,),
     )
     course = Course.of(state, template)
-    for each in sorted(acts, key=lambda each: each.received_at):
-        course.note(course.replay.advance(each.received_at))
+    for each in sorted(acts, key=lambda each: each.joined_at):
+        course.note(course.replay.advance(each.joined_at))
         course.receive(each)
     course.note(course.replay.run_out() if until is None else course.replay.advance(START + int(until * MINUTE)))
     account = course.explain(ADA, process=process)

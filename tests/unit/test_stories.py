@@ -120,6 +120,20 @@ def test_a_suppressed_one_says_by_what_with_its_numbers(settings: dict[str, Any]
     assert (found.state, found.line) == ("suppressed", f"Not raised: {line}.")
 
 
+def test_what_was_due_before_the_customer_was_known_says_when_that_was() -> None:
+    line = answer(act(0, known=180), duration="PT2H").line
+
+    assert line == "Not raised: it was due before it was known who the customer is, which was at 11:00:00."
+
+
+def test_a_signal_that_was_sent_anonymously_says_when_its_sender_was_known() -> None:
+    (occurrence,) = story_of(act(0, known=90), duration="PT2H").strands[0].occurrences
+
+    assert occurrence.state == "raised"
+    told = teller().sentences(occurrence.steps[0])
+    assert told[-1] == "It was sent anonymously; 1 hour 30 minutes later it was known who it was."
+
+
 def test_a_cool_down_names_the_raise_before() -> None:
     line = answer(act(0), act(200), duration="PT2H", coolDown="PT6H").line
 

@@ -208,6 +208,7 @@ class ExplainedSignalSchema(ma.Schema):
     time = _instant("When it happened.", null=True)
     receivedAt = _instant("When it was received.")  # noqa: N815
     site = _text("Its site.", null=True)
+    stitchedAt = _instant("When its anonymous sender was known to be the profile, if later.", null=True)  # noqa: N815
 
 
 class ExplanationEntrySchema(ma.Schema):

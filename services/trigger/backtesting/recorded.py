@@ -144,7 +144,7 @@ class RecordedRun:
         """Do what was recorded before the signal, and apply it."""
         self._go_to(entry.sequence - 1)
         shelf = self._shelf
-        self._place = self.effects if entry.signal.received_at >= self._since else self._before
+        self._place = self.effects if entry.signal.joined_at >= self._since else self._before
         shelf.keep(entry)
         apply_signal(shelf, entry, self._profile, membership, self, self._place)
         if membership.every:

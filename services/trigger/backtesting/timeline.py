@@ -39,7 +39,7 @@ class Timeline:
         self._before = Counter(counts)
         self.entries.append(
             {
-                "at": to_rfc3339(signal.received_at),
+                "at": to_rfc3339(signal.joined_at),
                 "signal": {"source": signal.source, "id": signal.id, "type": signal.kind.name},
                 "time": to_rfc3339(signal.time),
                 "effects": changed,

@@ -71,10 +71,10 @@ class VirtualRun:
     def receive(self, entry: Entry, membership: Membership) -> None:
         """Decide what was ready before the signal was received, and apply it."""
         signal, shelf = entry.signal, self._shelf
-        if signal.received_at > self._now:
-            if self._heap and self._heap[0][0] < signal.received_at:
-                self._advance(signal.received_at)
-            self._now = signal.received_at
+        if signal.joined_at > self._now:
+            if self._heap and self._heap[0][0] < signal.joined_at:
+                self._advance(signal.joined_at)
+            self._now = signal.joined_at
         shelf.keep(entry)
         apply_signal(shelf, entry, self._profile, membership, self, self.effects)
         if membership.every:

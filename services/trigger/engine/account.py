@@ -64,7 +64,7 @@ class Change(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class SignalName(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A signal of the account."""
+    """A signal of the account. `stitched_at`: when its anonymous sender was known to be the profile, if later."""
 
     source: str
     id: str
@@ -72,6 +72,7 @@ class SignalName(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     time: str | None
     received_at: str
     site: str | None = None
+    stitched_at: str | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -61,7 +61,7 @@ def _contradiction(moment_id: str, decided: Decided, signal: Signal) -> Contradi
         source=signal.source,
         signal=signal.id,
         time=signal.time,
-        received_at=signal.received_at,
+        received_at=signal.joined_at,
     )
 
 

@@ -197,7 +197,7 @@ def fold_quantities(quantities: dict[str, int], signal: Signal) -> tuple[bool, b
 
 
 def _note(process: Process, signal: Signal, *, own: bool) -> None:
-    process.latest_received = max(process.latest_received, signal.received_at)
+    process.latest_received = max(process.latest_received, signal.joined_at)
     if own:
         site = signal.site or ""
         known = process.sites.get(site)

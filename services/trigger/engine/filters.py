@@ -13,6 +13,7 @@ from services.trigger.engine.apply import Entry
 from services.trigger.engine.moment import Moment
 from services.trigger.engine.state import Decided, Process, Track, Wait
 
+STITCHED = "stitched"
 ENDED_BEFORE_RAISE = "ended_before_raise"
 EMPTY = "empty"
 TOO_FEW_VIEWS = "minimum_views"
@@ -42,7 +43,12 @@ def objection(
     due: int,
     past: Past,
 ) -> str:
-    """Why a ready wait is not raised, or nothing. `content`: the fold up to `due`."""
+    """Why a ready wait is not raised, or nothing. `content`: the fold up to `due`.
+
+    What an anonymous customer would have made due before they were known to be the profile is never raised.
+    """
+    if due <= wait.stitched:
+        return STITCHED
     settings, track = moment.settings, process.tracks[moment.id]
     about = subject_of(moment, content)
     if wait.ended_after:

@@ -13,7 +13,7 @@ from services.trigger.engine.reasons import SIGNAL_TEXTS, SignalCode
 from services.trigger.engine.state import Track, Wait
 from services.trigger.engine.turns import InForce, Recorded
 from services.trigger.engine.walk import STOPPED
-from services.trigger.engine.wording import due_line, instant, text_of_decision, words_of_measures
+from services.trigger.engine.wording import due_line, instant, text_of_decision, words_of_measures, words_of_stitch
 
 
 def signal_line(
@@ -25,13 +25,13 @@ def signal_line(
     numbers: Mapping[str, Any],
 ) -> Entry:
     """What a signal was to the waits of a process."""
-    measured = words_of_measures(code, numbers)
+    words = (SIGNAL_TEXTS[code], words_of_measures(code, numbers), words_of_stitch(signal))
     return Entry(
         place=0,
-        at=instant(signal.received_at),
+        at=instant(signal.joined_at),
         event="signal",
         code=code,
-        text=f"{SIGNAL_TEXTS[code]} {measured}" if measured else SIGNAL_TEXTS[code],
+        text=" ".join(text for text in words if text),
         process=process,
         signal=SignalName(
             source=signal.source,
@@ -40,6 +40,7 @@ def signal_line(
             time=instant(signal.time),
             received_at=instant(signal.received_at),
             site=signal.site,
+            stitched_at=instant(signal.stitched_at) if signal.stitched_at else None,
         ),
         settings_version=moment.version_at(signal.received_at).number if moment is not None else None,
         changes=tuple(changes),

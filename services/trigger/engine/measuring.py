@@ -49,6 +49,8 @@ def measures(
         found |= _cool_down(settings["coolDown"], due, last_raise)
     if ready_of(moment, wait) > due:
         found["settledUntil"] = instant(ready_of(moment, wait))
+    if wait.stitched:
+        found["stitchedAt"] = instant(wait.stitched)
     if wait.ended_after:
         found["endedBy"] = _ender(moment, wait, history)
     return found

@@ -90,6 +90,7 @@ ENDS: Mapping[str, str] = MappingProxyType(
 
 SUPPRESSIONS: Mapping[str, str] = MappingProxyType(
     {
+        "stitched": "It was due before the anonymous customer was known to be this profile.",
         "ended_before_raise": "The process ended after the due, before the raise was recorded.",
         "empty": "Nothing was left at the due.",
         "minimum_views": "There were fewer views than the moment asks for.",

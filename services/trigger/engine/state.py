@@ -11,11 +11,12 @@ from contracts.signals import Key
 class Wait(msgspec.Struct, array_like=True, gc=False):
     """A pending wait on one occurrence (DOMAIN §6.3), or an occurrence not yet matched with a wait (`number` -1).
 
-    `opened`, `last`: the order keys of its first and its last activity. `received`: the receivedAt of its signals
-    that are not before the last activity's time: those that the settle rule may need (DOMAIN §6.6).
+    `opened`, `last`: the order keys of its first and its last activity. `received`: when its signals came to the
+    profile, of those that are not before the last activity's time: those that the settle rule may need (DOMAIN §6.6).
     `ended_after`: an ender stands after it. `armed`: the due time in the store's index, never later than the real one.
     `override`: a due that an edit gave, standing until the next activity; 0 for none. `held`: the content at its due,
-    once the snapshot has gone beyond that.
+    once the snapshot has gone beyond that. `stitched`: the latest instant at which an anonymous sender of its signals
+    was told to be the profile, or 0.
     """
 
     number: int
@@ -28,6 +29,7 @@ class Wait(msgspec.Struct, array_like=True, gc=False):
     armed: int = 0
     override: int = 0
     held: ContentState | None = None
+    stitched: int = 0
 
 
 class Ended(msgspec.Struct, array_like=True, gc=False):

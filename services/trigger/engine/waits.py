@@ -97,4 +97,5 @@ def copy_wait(wait: Wait) -> Wait:
         armed=wait.armed,
         override=wait.override,
         held=wait.held,
+        stitched=wait.stitched,
     )

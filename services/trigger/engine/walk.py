@@ -66,7 +66,7 @@ class Walk:
             return
         current = self.current
         if current is not None and key[0] <= self.due(current, signal.received_at):
-            _slide(current, key, signal.received_at)
+            _slide(current, signal)
             self.slid.append(current)
             return
         objection = self._objection(signal)
@@ -77,9 +77,10 @@ class Walk:
             number=-1,
             opened=key,
             last=key,
-            latest_received=signal.received_at,
-            received=[signal.received_at],
+            latest_received=signal.joined_at,
+            received=[signal.joined_at],
             site=signal.site,
+            stitched=signal.stitched_at,
         )
         self.waits.append(self.current)
         self.opened.append(self.current)
@@ -121,9 +122,10 @@ class Walk:
         return self.moment.objection(signal)
 
 
-def _slide(wait: Wait, key: Key, received: int) -> None:
-    wait.last = key
+def _slide(wait: Wait, signal: Signal) -> None:
+    wait.last = signal.key
     wait.override = 0
-    wait.latest_received = max(wait.latest_received, received)
-    wait.received = [instant for instant in wait.received if instant >= key[0]]
-    wait.received.append(received)
+    wait.latest_received = max(wait.latest_received, signal.joined_at)
+    wait.received = [instant for instant in wait.received if instant >= signal.time]
+    wait.received.append(signal.joined_at)
+    wait.stitched = max(wait.stitched, signal.stitched_at)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from contracts.signals import Signal
 from contracts.templates import Template
 from contracts.times import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration, to_rfc3339
 from services.trigger.engine.account import Change, Due
@@ -22,6 +23,7 @@ _MEASURED_BY = {
     "cool_down": "lastRaise",
     "repeat": "raisesBefore",
     "ended_before_raise": "endedBy",
+    "stitched": "stitchedAt",
 }
 _COUNTED = {"last_activity": "the last activity", "opening": "the opening signal"}
 
@@ -138,6 +140,8 @@ def words_of_numbers(reason: str, numbers: Mapping[str, Any]) -> str:
         last = numbers["lastRaise"]
         left = _span(numbers["coolDownRemaining"])
         return f"Raise {last['id']} was due at {last['dueAt']}; {left} of the cool-down were left."
+    if reason == "stitched":
+        return f"That was told at {numbers['stitchedAt']}."
     if reason == "repeat":
         return f"Raises before: {numbers['raisesBefore']}."
     if reason == "ended_before_raise":
@@ -161,6 +165,13 @@ def words_of_measures(code: SignalCode, numbers: Mapping[str, Any]) -> str:
     if code is SignalCode.VISIT_CLOSED:
         return f"A visit is over when nothing came for {_span(numbers['visitEndsAfter'])}."
     return ""
+
+
+def words_of_stitch(signal: Signal) -> str:
+    """That its sender was not known at its receipt."""
+    if not signal.stitched_at:
+        return ""
+    return f"It was sent anonymously; that it is of this profile was told at {instant(signal.stitched_at)}."
 
 
 def words_of_rule(template: Template, settings: Mapping[str, Any]) -> str:

@@ -184,7 +184,7 @@ def _decisions(
 
 def _place_by_time(entries: Sequence[Entry], decided_at: int) -> int:
     """About where a decision was made that was recorded before places were kept."""
-    before = (entry.sequence for entry in entries if entry.signal.received_at <= decided_at)
+    before = (entry.sequence for entry in entries if entry.signal.joined_at <= decided_at)
     return max(before, default=_BEFORE_ALL)
 
 

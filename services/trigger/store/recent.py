@@ -261,7 +261,7 @@ def _of_profile(rows: Rows, log: _Log, key: str, profile: ProfileId) -> list[Row
 def _as_accepted(row: Row) -> Accepted:
     body = bytes(row[1])
     signal = decode_signal(body)
-    return Accepted(sequence=row[0], at=signal.received_at, signal=signal, body=body)
+    return Accepted(sequence=row[0], at=signal.joined_at, signal=signal, body=body)
 
 
 def _as_refused(row: Row) -> Refused:

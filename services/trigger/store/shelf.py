@@ -87,7 +87,7 @@ class BatchShelf:
                     profile_number(owner),
                     signal_key(owner, signal.source, signal.id),
                     arrival.membership.level,
-                    signal.received_at,
+                    signal.joined_at,
                     arrival.body,
                 )
             )

@@ -19,6 +19,7 @@ from tests.oracle.cases.occurrences import IDENTITY, OCCURRENCES, ORDER
 from tests.oracle.cases.purchases import PURCHASES
 from tests.oracle.cases.recoveries import RECOVERIES
 from tests.oracle.cases.steps import STEP_TEMPLATES
+from tests.oracle.cases.stitched import STITCHED
 from tests.oracle.cases.visits import BROWSE_TEMPLATE
 from tests.oracle.cases.writing import START, Case, Expected
 
@@ -50,4 +51,5 @@ CASES: list[Case] = [
     *NIGHTS,
     *MANNERS,
     *RECOVERIES,
+    *STITCHED,
 ]

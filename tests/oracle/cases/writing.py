@@ -85,6 +85,7 @@ def sent(
     session: str | None = None,
     order: str | None = None,
     process: str | None = None,
+    stitched: float | None = None,
 ) -> Arrival:
     """One arrival; received at its own time unless told."""
     return Arrival(
@@ -100,6 +101,7 @@ def sent(
         order_id=order,
         process_id=process,
         items=items_of(lines),
+        stitched_at=None if stitched is None else us(stitched),
     )
 
 
@@ -115,6 +117,7 @@ def cart(
     site: str | None = None,
     cart: str | None = "c",
     order: str | None = None,
+    stitched: float | None = None,
 ) -> Arrival:
     """A cart signal, of cart `c` unless told."""
     return sent(
@@ -128,6 +131,7 @@ def cart(
         site=site,
         cart=cart,
         order=order,
+        stitched=stitched,
     )
 
 
@@ -168,9 +172,12 @@ def step(
     profile: tuple[str, str] = ADA,
     site: str | None = None,
     process: str | None = "p",
+    stitched: float | None = None,
 ) -> Arrival:
     """A signal of a booking, survey, game, conversion, subscription or app, of process `p` unless told."""
-    return sent(kind, id, time, lines, received=received, profile=profile, site=site, process=process)
+    return sent(
+        kind, id, time, lines, received=received, profile=profile, site=site, process=process, stitched=stitched
+    )
 
 
 def item(

@@ -69,7 +69,7 @@ class Change:
 class Step:
     """One thing that happened. `at`: where it stands, of a signal its own time; `learnt`: when it was known.
 
-    `changes`: what it did to the wait under which it is told.
+    `changes`: what it did to the wait under which it is told. `anonymous`: it was known only later whose it is.
     """
 
     place: int
@@ -82,6 +82,7 @@ class Step:
     site: str = ""
     source: str = ""
     id: str = ""
+    anonymous: bool = False
     numbers: Document = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
 
@@ -290,6 +291,7 @@ def _step(entry: Document) -> Step:
         site=signal.get("site") or "",
         source=signal.get("source") or "",
         id=signal.get("id") or "",
+        anonymous=bool(signal.get("stitchedAt")),
         numbers=entry["numbers"],
     )
 

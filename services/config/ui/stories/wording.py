@@ -163,7 +163,8 @@ class Teller:
         if step.event == "signal" and not step.changes:
             found = [self.reason(step.code, step.numbers)]
         if step.late_by:
-            found.append(t("explanation.late", span=words.span(step.late_by)))
+            key = "explanation.anonymous" if step.anonymous else "explanation.late"
+            found.append(t(key, span=words.span(step.late_by)))
         return [text for text in found if text]
 
     def reason(self, code: str, numbers: Mapping[str, Any] | None = None) -> str:
@@ -256,6 +257,10 @@ def _ended_before(numbers: Mapping[str, Any], teller: Teller) -> str:
     return t("explanation.measured.ended_before_raise", did=did(by["kind"]), at=teller.clock(from_rfc3339(by["time"])))
 
 
+def _stitched(numbers: Mapping[str, Any], teller: Teller) -> str:
+    return t("explanation.measured.stitched", at=teller.clock(from_rfc3339(numbers["stitchedAt"])))
+
+
 _MEASURED = {
     "minimum_value": _value,
     "minimum_views": _views,
@@ -263,6 +268,7 @@ _MEASURED = {
     "repeat": _repeat,
     "cool_down": _cool_down,
     "ended_before_raise": _ended_before,
+    "stitched": _stitched,
 }
 
 
