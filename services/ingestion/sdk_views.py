@@ -31,6 +31,7 @@ def alias() -> Response:
 
 @blueprint.route("/sdk/signals-<version>.js")
 @blueprint.doc(security=[])
+@blueprint.alt_response(302, description="Another version: the newest is at Location")
 @blueprint.response(200, {"type": "string"}, content_type="text/javascript")
 def versioned(version: str) -> Response:
     """A version of the web SDK, kept for good; a page that names an older one is led to the newest."""

@@ -27,6 +27,8 @@ _PATHS: Mapping[str, str] = {
     **{f"/v1/{call}": call for call in (*CALLS, "batch")},
     **{f"/v1/{short}": call for short, call in _SHORT.items()},
 }
+_CALL: Mapping[str, Any] = {"type": "object"}
+_BATCH: Mapping[str, Any] = {**_CALL, "required": ["batch"], "properties": {"batch": {"type": "array"}}}
 _KEYED = "authenticated by the keys of an audience configuration, as Segment's clients send them"
 PUBLIC: Mapping[str, str] = {
     **dict.fromkeys(_PATHS, _KEYED),
@@ -53,17 +55,20 @@ def segment_views(gate: Gate) -> Blueprint:
     """The routes of Segment's API."""
     blueprint = Blueprint("segment", __name__, description="Calls of Segment's and RudderStack's clients.")
     for path, call in _PATHS.items():
-        _route(blueprint, path)(_call_view(gate, call, path))
+        _route(blueprint, path, call)(_call_view(gate, call, path))
     _settings_route(blueprint)
     return blueprint
 
 
-def _route(blueprint: Blueprint, path: str) -> Callable[[Any], Any]:
+def _route(blueprint: Blueprint, path: str, call: str) -> Callable[[Any], Any]:
     def decorate(view: Any) -> Any:
         for status, text in ((400, "The body is no JSON"), (401, "The key"), (403, "The key"), (503, "Send it again")):
             view = blueprint.alt_response(status, schema=SegmentAnswerSchema, description=text)(view)
         view = blueprint.answer(200, SegmentAnswerSchema, description="Taken")(view)
-        described = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+        described = {
+            "required": True,
+            "content": {"application/json": {"schema": _BATCH if call == "batch" else _CALL}},
+        }
         view = blueprint.doc(security=[{"signalKey": []}], requestBody=described)(view)
         return blueprint.route(path, methods=["POST"])(view)
 
@@ -160,10 +165,10 @@ def _text(value: Any) -> str | None:
 
 
 def _settings_route(blueprint: Blueprint) -> None:
+    asked = {"in": "path", "name": "key", "description": "The web key that the client was given."}
+
     @blueprint.route("/v1/projects/<key>/settings")
-    @blueprint.doc(
-        security=[], parameters=[{"in": "path", "name": "key", "description": "The web key that the client was given."}]
-    )
+    @blueprint.doc(security=[], parameters=[{**asked, "schema": {"type": "string"}}])
     @blueprint.response(200, {"type": "object"})
     def settings(key: str) -> Response:
         """What Segment's web client asks before it sends: where to, and with which key."""
