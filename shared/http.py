@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import random
 import re
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -348,7 +348,9 @@ def _handle_errors(app: Flask, statuses: Mapping[type[Exception], int]) -> None:
 def _begin() -> None:
     given = request.headers.get("X-Request-Id")
     context = g._get_current_object()
-    context.request_id = given if given is not None and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    context.request_id = (
+        given if given is not None and _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    )
     context.began = stopwatch()
     structlog.contextvars.bind_contextvars(request_id=context.request_id)
 

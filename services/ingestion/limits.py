@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from contracts.signals import ProfileReference
 from services.ingestion.admission import Admitted
-from services.ingestion.buckets import Buckets, Rate
+from services.ingestion.buckets import Advances, Buckets, Rate
 from services.ingestion.refusals import Refusal
 from shared.clock import Clock
 from shared.settings import Settings
@@ -20,6 +20,7 @@ class Limits:
     """The rates; keys of servers are limited by key alone, as all their customers come from one address."""
 
     buckets: Buckets
+    advances: Advances
     clock: Clock
     key: Rate
     address: Rate
@@ -31,9 +32,8 @@ class Limits:
         burst = settings.limit_burst
         rates = (settings.limit_key, settings.limit_address, settings.limit_profile)
         key, address, profile = (Rate(float(rate), float(rate * burst)) for rate in rates)
-        return cls(
-            Buckets(settings.data / "ingestion-limits", key=settings.secret_pepper), clock, key, address, profile
-        )
+        buckets = Buckets(settings.data / "ingestion-limits", key=settings.secret_pepper)
+        return cls(buckets, Advances(buckets), clock, key, address, profile)
 
     def close(self) -> None:
         """Give the buckets' file back; no request may come any more."""
@@ -46,8 +46,8 @@ class Limits:
         """
         now, cost, wait = self._now(), float(max(1, signals)), 0.0
         if admitted.touchpoint != "server":
-            wait = self.buckets.take(f"address\0{address}", self.address, now, cost)
-        wait = wait or self.buckets.take(f"key\0{admitted.key_id}", self.key, now, cost)
+            wait = self.advances.take(f"address\0{address}", self.address, now, cost)
+        wait = wait or self.advances.take(f"key\0{admitted.key_id}", self.key, now, cost)
         return _refusal(wait, "this key or address sends more than it may") if wait else None
 
     def stranger(self, address: str) -> Refusal | None:

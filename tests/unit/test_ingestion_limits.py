@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from contracts.signals import Reference
 from services.ingestion.admission import Admitted, Listener
-from services.ingestion.buckets import Buckets, Rate
+from services.ingestion.buckets import AHEAD, Advances, Buckets, Rate
 from services.ingestion.limits import Limits
 from shared.clock import ManualClock
 
@@ -105,13 +105,37 @@ def test_more_names_than_places_forget_those_not_used_for_longest(tmp_path: Path
 
 def test_an_address_that_sends_too_much_uses_up_nothing_of_the_key(buckets: Buckets) -> None:
     slow = Rate(0.001, 20)
-    limits = Limits(buckets, ManualClock(1_000_000_000), key=slow, address=Rate(0.001, 10), profile=slow)
+    limits = Limits(
+        buckets, Advances(buckets), ManualClock(1_000_000_000), key=slow, address=Rate(0.001, 10), profile=slow
+    )
 
     flood = [limits.request(WEB, "192.0.2.1", 1) is None for _ in range(50)]
     others = [limits.request(WEB, f"192.0.2.{host}", 1) is None for host in range(2, 14)]
 
     assert flood.count(True) == 10
     assert others == [True] * 10 + [False] * 2
+
+
+def test_processes_that_take_ahead_let_through_no_more_than_that_beside(buckets: Buckets) -> None:
+    fast = Rate(per_second=2_000, burst=4_000)
+    processes = [Advances(buckets), Advances(buckets), Advances(buckets)]
+
+    passed = sum(each.take("a", fast, 100.0, cost) == 0.0 for cost in (1, 30) for each in processes * 1_500)
+    later = sum(each.take("a", fast, 101.0) == 0.0 for each in processes * 1_000)
+
+    assert passed == 4_000
+    assert 2_000 <= later <= 2_000 + 3 * 2_000 * AHEAD
+
+
+def test_what_was_taken_ahead_is_let_through_without_asking_again(tmp_path: Path) -> None:
+    buckets = Buckets(tmp_path / "limits")
+    advances = Advances(buckets)
+    advances.take("a", Rate(1_000, 1_000), 100.0)
+    buckets.close()
+
+    assert [advances.take("a", Rate(1_000, 1_000), 100.0) for _ in range(4)] == [0.0] * 4
+    with pytest.raises(OSError):
+        advances.take("a", Rate(1_000, 1_000), 100.0)
 
 
 def test_threads_together_are_let_through_once(buckets: Buckets) -> None:
