@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
 
-from services.cli.options import ROOT
 from tests.support import axe
 
 _TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
@@ -32,21 +31,26 @@ def load_axe(page: Page) -> None:
         _evaluate(page, axe.script() + "\n;true")
 
 
-def accessibility_faults(page: Page) -> list[str]:
+ALL: Mapping[str, Any] = {
+    "runOnly": {"type": "tag", "values": _TAGS},
+    "rules": {"target-size": {"enabled": True}},
+}
+"""What axe-core is to look for: faults of WCAG 2.2 AA and of best practice."""
+COLOURS: Mapping[str, Any] = {"runOnly": {"type": "rule", "values": ("color-contrast", "link-in-text-block")}}
+"""The part of `ALL` that another colour scheme can change."""
+
+
+def accessibility_faults(page: Page, sought: Mapping[str, Any] = ALL) -> list[str]:
     """The serious and critical faults that axe-core finds, each with its rule and places."""
     load_axe(page)
-    options = {
-        "runOnly": {"type": "tag", "values": _TAGS},
-        "resultTypes": ["violations"],
-        "rules": {"target-size": {"enabled": True}},
-    }
+    options = {**sought, "resultTypes": ["violations"]}
     found = _evaluate(page, f"axe.run(document, {json.dumps(options)}).then((found) => found.violations)")
     return [_told(fault) for fault in found if fault["impact"] in _GRAVE]
 
 
-def assert_accessible(page: Page) -> None:
-    """No serious or critical fault of WCAG 2.2 AA or of best practice."""
-    faults = accessibility_faults(page)
+def assert_accessible(page: Page, sought: Mapping[str, Any] = ALL) -> None:
+    """No serious or critical fault of what is sought."""
+    faults = accessibility_faults(page, sought)
     assert not faults, f"{page.url}\n" + "\n".join(faults)
 
 
@@ -73,19 +77,22 @@ def assert_fits(page: Page) -> None:
     assert not wide, f"{page.url} scrolls sideways:\n" + "\n".join(wide[:12])
 
 
-def screenshot(page: Page, name: str, look: str) -> Path:
-    """A picture of the whole page as `<name>-<look>.png`, in the folder of MOMENTS_SCREENSHOTS or build/screenshots."""
-    folder = Path(os.environ.get("MOMENTS_SCREENSHOTS") or ROOT / "build" / "screenshots")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}-{look}.png"
+def screenshot(page: Page, name: str, look: str) -> None:
+    """A picture of the whole page as `<name>-<look>.png`, in the folder of MOMENTS_SCREENSHOTS; none where it is unset.
+
+    A picture proves nothing by itself, and takes as long as a judgement: it is taken for who wants to look at it.
+    """
+    folder = os.environ.get("MOMENTS_SCREENSHOTS")
+    if not folder:
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
     size = page.viewport_size
     assert size is not None
     # What is fixed to the window belongs to its edges, also in a picture that is longer than the window.
     height = int(page.evaluate("document.documentElement.scrollHeight"))
     page.set_viewport_size({"width": size["width"], "height": max(size["height"], min(height, _TALLEST))})
-    page.screenshot(path=path, animations="disabled", caret="hide")
+    page.screenshot(path=Path(folder) / f"{name}-{look}.png", animations="disabled", caret="hide")
     page.set_viewport_size(size)
-    return path
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,16 +121,19 @@ def test_a_page_that_jumps_is_refused(page: Page) -> None:
         judging.assert_light(found)
 
 
-def test_screenshots_lie_in_the_folder_that_was_asked_for(
+def test_screenshots_lie_in_the_folder_that_was_asked_for_and_nowhere_else(
     page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MOMENTS_SCREENSHOTS", str(tmp_path))
     serve(page, GOOD)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MOMENTS_SCREENSHOTS", raising=False)
+    judging.screenshot(page, "good", "light-desktop")
+    assert not list(tmp_path.iterdir())
 
-    path = judging.screenshot(page, "good", "light-desktop")
+    monkeypatch.setenv("MOMENTS_SCREENSHOTS", str(tmp_path / "pictures"))
+    judging.screenshot(page, "good", "light-desktop")
 
-    assert path == tmp_path / "good-light-desktop.png"
-    assert path.read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "pictures" / "good-light-desktop.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_focus_is_told_in_words(page: Page) -> None:
