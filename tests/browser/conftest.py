@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.furnishing import Furnished, furnish
+from tests.browser.guiding import Guide
 from tests.browser.house import House, running_house
 from tests.browser.watching import Watch
 from tests.conftest import require
@@ -83,30 +84,42 @@ def watch() -> Iterator[Watch]:
     assert not faults, "\n".join(faults)
 
 
+def open_context(
+    browser: Browser,
+    house: House,
+    watch: Watch,
+    look: Look = DESKTOP,
+    *,
+    script: bool = True,
+    motion: str = "reduce",
+    session: Any = None,
+) -> BrowserContext:
+    """A browser that has seen nothing, watched from now on."""
+    context = browser.new_context(
+        storage_state=session,
+        base_url=house.url,
+        viewport={"width": look.width, "height": look.height},
+        color_scheme=look.scheme,
+        reduced_motion=motion,
+        java_script_enabled=script,
+        locale="en-GB",
+        timezone_id="Europe/Berlin",
+    )
+    context.set_default_timeout(15_000)
+    if not script:
+        watch.forgive(r"\.js: csp$")  # how the driver tells that no script is loaded
+    watch.over(context)
+    return context
+
+
 @pytest.fixture
 def new_context(browser: Browser, house: House, watch: Watch) -> Iterator[Callable[..., BrowserContext]]:
-    """Makes contexts, each a browser that has seen nothing: `new_context(PHONE, script=False)`."""
+    """Makes contexts: `new_context(PHONE, script=False)`, see `open_context`."""
     made: list[BrowserContext] = []
 
-    def make(
-        look: Look = DESKTOP, *, script: bool = True, motion: str = "reduce", session: Any = None
-    ) -> BrowserContext:
-        context = browser.new_context(
-            storage_state=session,
-            base_url=house.url,
-            viewport={"width": look.width, "height": look.height},
-            color_scheme=look.scheme,
-            reduced_motion=motion,
-            java_script_enabled=script,
-            locale="en-GB",
-            timezone_id="Europe/Berlin",
-        )
-        context.set_default_timeout(15_000)
-        if not script:
-            watch.forgive(r"\.js: csp$")  # how the driver tells that no script is loaded
-        watch.over(context)
-        made.append(context)
-        return context
+    def make(look: Look = DESKTOP, **options: Any) -> BrowserContext:
+        made.append(open_context(browser, house, watch, look, **options))
+        return made[-1]
 
     yield make
     for context in made:
@@ -162,3 +175,29 @@ def admin(open_as: Callable[..., Page]) -> Page:
 def viewer(open_as: Callable[..., Page]) -> Page:
     """A page of somebody who may look, on a desktop."""
     return open_as("viewer")
+
+
+@pytest.fixture(scope="package")
+def _tour(
+    browser: Browser, house: House, furnished: Furnished, session_of: Callable[[str], Any]
+) -> Iterator[tuple[Guide, Watch]]:
+    watch, made = Watch(), list[BrowserContext]()
+
+    def open_page(role: str | None, script: bool) -> Page:
+        session = None if role is None else session_of(role)
+        made.append(open_context(browser, house, watch, DESKTOP if script else NARROW, script=script, session=session))
+        return made[-1].new_page()
+
+    yield Guide(open_page, furnished), watch
+    for context in made:
+        context.close()
+
+
+@pytest.fixture
+def guide(_tour: tuple[Guide, Watch]) -> Iterator[Guide]:
+    """Who leads through the tour, in pages that the tests of all stops share; any fault in them fails the test."""
+    found, watch = _tour
+    watch.faults.clear()
+    yield found
+    faults = watch.unforgiven()
+    assert not faults, "\n".join(faults)

@@ -8,14 +8,24 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page
 
-from tests.browser.conftest import NARROW
 from tests.browser.focusing import walk_by_tab
 from tests.browser.furnishing import Furnished
+from tests.browser.guiding import Guide
 from tests.browser.routes import pages_of, read_app, role_for
 from tests.browser.tour import NO_PAGES, SIGNED_IN, TOUR, Stop
 from tests.browser.watching import focused
 
-_BUTTON = "button:not([type=button]):not(:disabled)"
+_OFFERS = """async (address) => {
+    const answer = await fetch(address);
+    const found = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const button = "button:not([type=button]):not(:disabled)";
+    const urls = (selector, attribute) => [...found.querySelectorAll(selector)]
+        .map((each) => new URL(each.getAttribute(attribute) ?? "", answer.url).href)
+        .filter((url) => url.startsWith(location.origin));
+    const actions = [...urls(`form[method=post]:has(${button})`, "action"), ...urls("[formaction]", "formaction")];
+    return [urls("a[href]", "href"), actions];
+}"""
+"""The links of a page, and where its buttons send to, as it comes from the server: scripts add none that it lacks."""
 NAMES = [stop.name for stop in SIGNED_IN]
 
 
@@ -32,9 +42,8 @@ def test_every_page_is_on_the_tour(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("stop", SIGNED_IN, ids=NAMES)
-def test_tab_goes_through_the_page_and_is_seen(open_as: Callable[..., Page], furnished: Furnished, stop: Stop) -> None:
-    page = open_as(stop.role)
-    page.goto(stop.address(furnished))
+def test_tab_goes_through_the_page_and_is_seen(guide: Guide, stop: Stop) -> None:
+    page = guide.go(stop)
     at_start = focused(page) == ""
 
     found = walk_by_tab(page)
@@ -51,17 +60,14 @@ def test_nobody_is_offered_what_would_be_refused(
     open_as: Callable[..., Page], furnished: Furnished, app: Flask, role: str
 ) -> None:
     page = open_as(role)
+    page.goto("/moments")
     above = {"viewer": {"editor", "admin"}, "editor": {"admin"}}[role]
     offered: list[tuple[str, str]] = []
     for stop in SIGNED_IN:
         if role_for(app, stop.address(furnished)) in above:
             continue
-        page.goto(stop.address(furnished))
-        offered += [(stop.name, url) for url in urls(page, "a[href]", "href") if role_for(app, url, "GET") in above]
-        actions = [
-            *urls(page, f"form[method=post]:has({_BUTTON})", "action"),
-            *urls(page, "[formaction]", "formAction"),
-        ]
+        links, actions = page.evaluate(_OFFERS, stop.address(furnished))
+        offered += [(stop.name, url) for url in links if role_for(app, url, "GET") in above]
         offered += [(stop.name, url) for url in actions if role_for(app, url, "POST") in above]
 
     assert not offered
@@ -79,21 +85,10 @@ def test_pages_for_others_say_so(open_as: Callable[..., Page], furnished: Furnis
 
 
 @pytest.mark.parametrize("stop", SIGNED_IN, ids=NAMES)
-def test_page_can_be_read_without_scripts(open_as: Callable[..., Page], furnished: Furnished, stop: Stop) -> None:
-    scripted = open_as(stop.role)
-    scripted.goto(stop.address(furnished))
-    heading = scripted.get_by_role("heading", level=1).inner_text()
-    plain = open_as(stop.role, NARROW, script=False)
+def test_page_can_be_read_without_scripts(guide: Guide, stop: Stop) -> None:
+    heading = guide.seen(stop).heading
 
-    plain.goto(stop.address(furnished))
+    plain = guide.go(stop, script=False)
 
     assert plain.get_by_role("heading", level=1).inner_text() == heading
     assert not plain.locator(".needs-script:visible").count()
-
-
-def urls(page: Page, selector: str, attribute: str) -> set[str]:
-    """The addresses of this app that elements of the page hold."""
-    found: list[str] = page.eval_on_selector_all(
-        selector, f"(all) => all.map((each) => each.{attribute}).filter((url) => url.startsWith(location.origin))"
-    )
-    return {url.partition("#")[0] for url in found}

@@ -6,17 +6,13 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page
 
-from tests.browser.furnishing import Furnished
-from tests.browser.test_every_page import urls
+from tests.browser.guiding import Guide
 from tests.browser.tour import SIGNED_IN
 
 
-def test_links_lead_somewhere(open_as: Callable[..., Page], furnished: Furnished) -> None:
+def test_links_lead_somewhere(open_as: Callable[..., Page], guide: Guide) -> None:
+    found = {url: stop.name for stop in SIGNED_IN for url in guide.seen(stop).links}
     page = open_as("admin")
-    found: dict[str, str] = {}
-    for stop in SIGNED_IN:
-        page.goto(stop.address(furnished))
-        found |= dict.fromkeys(urls(page, "a[href]", "href"), stop.name)
 
     dead = {url: found[url] for url in sorted(found) if page.request.get(url).status >= 400}
 
