@@ -47,11 +47,26 @@ class AudienceState(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     id_types: tuple[str, ...] = ("email",)
 
 
+class SegmentEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """What an event of Segment's API becomes for one configuration, before the declared table is asked.
+
+    `event`: its name, in any case. `signal`: the kind of signal; None: none, it is only counted. `items`: the property
+    that lists products; `.` where the properties are one. `fields`: field of the signal, of a line as `items.<field>`
+    → the property it is taken from; steps into objects by full stops, `context.` first for the context.
+    """
+
+    event: str
+    signal: str | None = None
+    items: str = ""
+    fields: dict[str, str] = {}
+
+
 class ConfigurationState(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
     """The published, full state of a configuration. Readers keep the greatest `version`.
 
     `consent_required`: only signals that say `consent: true` are taken. `attributes`: the names of undeclared fields
-    that are kept, those of lines as `items.<name>`; None: all.
+    that are kept, those of lines as `items.<name>`; None: all. `segment_events`: what events become beside the declared
+    table.
     """
 
     id: str
@@ -62,6 +77,7 @@ class ConfigurationState(msgspec.Struct, frozen=True, rename="camel", omit_defau
     keys: tuple[KeyState, ...] = ()
     consent_required: bool = False
     attributes: tuple[str, ...] | None = None
+    segment_events: tuple[SegmentEvent, ...] = ()
     deleted: bool = False
 
 

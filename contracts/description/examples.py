@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from contracts.configurations import KEY_PREFIXES, AudienceState, ConfigurationState, KeyState
+from contracts.configurations import KEY_PREFIXES, AudienceState, ConfigurationState, KeyState, SegmentEvent
 from contracts.erasures import ErasureDone, ProfileErased, Tombstone
 from contracts.events import (
     audience_profile_data,
@@ -90,6 +90,14 @@ STATE = ConfigurationState(
     ),
     consent_required=True,
     attributes=("campaign", "items.size"),
+    segment_events=(
+        SegmentEvent(
+            event="Basket Saved",
+            signal="cart/replace",
+            items="lines",
+            fields={"cartId": "basket.id", "items.productId": "code"},
+        ),
+    ),
 )
 
 

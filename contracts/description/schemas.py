@@ -21,6 +21,7 @@ _NESTED = {
     "Reference": words.REFERENCE,
     "ProfileReference": words.PROFILE_REFERENCE,
     "KeyState": words.KEY_STATE,
+    "SegmentEvent": words.SEGMENT_EVENT,
     "AudienceState": words.AUDIENCE_STATE,
     "SettingsVersion": words.SETTINGS_VERSION,
 }

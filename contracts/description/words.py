@@ -281,6 +281,12 @@ AUDIENCE_STATE: dict[str, Fragment] = {
     "name": text("Its name for people."),
     "idTypes": listing("How its profiles may be addressed.", text("An idType.", enum=ID_TYPES)),
 }
+SEGMENT_EVENT: dict[str, Fragment] = {
+    "event": text("The name of the event, in any case."),
+    "signal": text("The kind of signal that it becomes, as cart/add; absent: none, it is only counted."),
+    "items": text("The property that lists its products; a full stop where the properties are one."),
+    "fields": {"description": "Field of the signal, of a line as items.<field> → the property it is taken from."},
+}
 CONFIGURATION_STATE: dict[str, Fragment] = {
     "id": text("Its id.", format="uuid"),
     "version": count("Rises with every change: keep the greatest.", 1),
@@ -294,6 +300,7 @@ CONFIGURATION_STATE: dict[str, Fragment] = {
     "attributes": listing(
         "The undeclared fields of signals that are kept; absent: all.", text("A name; of lines as items.<name>.")
     ),
+    "segmentEvents": {"description": "What events of Segment's API become, beside the declared table."},
     "deleted": {"description": "It was deleted; nothing else is told then."},
 }
 TOKEN_STATE: dict[str, Fragment] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from contracts.configurations import AudienceState, KeyType
+from contracts.configurations import AudienceState, KeyType, SegmentEvent
 from contracts.moments import Status
 
 T = TypeVar("T")
@@ -48,7 +48,8 @@ class AudienceConfiguration:
     """Who may send signals, and which audience is meant (DOMAIN §3). `updated_by`: an actor of the audit log.
 
     `consent_required`: only signals that say `consent: true` are taken. `attributes`: the names of undeclared fields
-    that are kept, those of lines as `items.<name>`; None: all.
+    that are kept, those of lines as `items.<name>`; None: all. `segment_events`: what events of Segment's API become
+    beside the declared table.
     """
 
     id: str
@@ -59,6 +60,7 @@ class AudienceConfiguration:
     keys: tuple[Key, ...]
     consent_required: bool = False
     attributes: tuple[str, ...] | None = None
+    segment_events: tuple[SegmentEvent, ...] = ()
     version: int
     created_at: int
     updated_at: int

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any, get_args
 
 import marshmallow as ma
 
-from contracts.configurations import InvalidDomain, KeyType, normalise_domain
+from contracts.configurations import KeyType
 from contracts.moments import STATUSES
 from contracts.signals import CATALOGUE, PROFILE_FIELDS
 from contracts.templates import templates
-from contracts.texts import composed
-from contracts.times import to_rfc3339
+from services.config.fields import Distinct, Domain, Instant, Text
 from services.config.resources import Listing
+from services.config.segment_schemas import segment_events
 
 _MOST_DOMAINS = 500
 _MOST_ATTRIBUTES = 500
@@ -22,45 +21,6 @@ AUDITED = ("moment", "configuration", "user", "token", "webhook")
 """What the audit log tells of."""
 _MOST_PAGES = 1_000_000
 _LONGEST_OVERLAP = 30 * 86_400
-
-
-class Text(ma.fields.String):
-    """A text in NFC without spaces around it and without control characters; `lines` allows line breaks."""
-
-    def __init__(self, longest: int, *, shortest: int = 1, lines: bool = False, **options: Any) -> None:
-        super().__init__(validate=ma.validate.Length(shortest, longest), **options)
-        self.longest, self.lines = longest, lines
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
-        text = composed(super()._deserialize(value, attr, data, **options).strip(), self.longest)
-        allowed = "\n\r\t" if self.lines else ""
-        if any(unicodedata.category(character) in ("Cc", "Cs") and character not in allowed for character in text):
-            raise ma.ValidationError("Control characters are not allowed.")
-        return text
-
-
-class Domain(ma.fields.String):
-    """A domain, `shop.example.com` or `*.example.com`, in normal form (DOMAIN §3)."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
-        try:
-            return normalise_domain(super()._deserialize(value, attr, data, **options))
-        except InvalidDomain as error:
-            raise ma.ValidationError(f"{error}.") from error
-
-
-class Instant(ma.fields.String):
-    """Microseconds inside, RFC 3339 outside."""
-
-    def _serialize(self, value: Any, *_context: Any, **_options: Any) -> str | None:
-        return None if value is None else to_rfc3339(value)
-
-
-class Distinct(ma.fields.List[Any]):
-    """A list in which an entry that comes again is left out."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
-        return list(dict.fromkeys(super()._deserialize(value, attr, data, **options)))
 
 
 class KnownTemplate(ma.validate.Validator):
@@ -182,6 +142,7 @@ class NewConfigurationSchema(ma.Schema):
     domains = _domains(load_default=())
     consent_required = _consent_required(load_default=False)
     attributes = _attributes(load_default=None)
+    segment_events = segment_events(load_default=())
 
 
 class ConfigurationChangeSchema(ma.Schema):
@@ -193,6 +154,7 @@ class ConfigurationChangeSchema(ma.Schema):
     domains = _domains()
     consent_required = _consent_required()
     attributes = _attributes()
+    segment_events = segment_events()
 
 
 class ConfigurationSchema(ma.Schema):
@@ -205,6 +167,7 @@ class ConfigurationSchema(ma.Schema):
     domains = ma.fields.List(ma.fields.String())
     consent_required = _consent_required()
     attributes = _attributes()
+    segment_events = segment_events()
     keys = ma.fields.List(ma.fields.Nested(KeySchema))
     version = ma.fields.Integer(metadata={"description": "Rises with every change; also the ETag."})
     created_at = _instant("When it was made.", data_key="createdAt")

@@ -30,6 +30,7 @@ def configuration_state(value: AudienceConfiguration) -> ConfigurationState:
         keys=tuple(_key_state(key) for key in value.keys),
         consent_required=value.consent_required,
         attributes=value.attributes,
+        segment_events=value.segment_events,
     )
 
 

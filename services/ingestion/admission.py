@@ -13,6 +13,7 @@ import msgspec
 from contracts.configurations import ConfigurationState, InvalidDomain, KeyState, domain_allows, normalise_host
 from contracts.signals import Reference, SignalKind, Touchpoint
 from services.ingestion.refusals import Refusal
+from services.ingestion.segment.mapping import Table, declared_table, extended
 from services.ingestion.signing import Signature, Verifier
 
 _ORIGIN = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://([^/?#\\@\s]+)")  # IGNORECASE would take the long s, too
@@ -24,7 +25,7 @@ class Listener:
     """An audience configuration as ingestion needs it.
 
     `consent_required`: only signals that say so are taken. `attributes`: the undeclared fields that are kept, or None
-    for all.
+    for all. `table`: what calls of Segment's API become.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Listener:
     audience: Reference
     consent_required: bool = False
     attributes: frozenset[str] | None = None
+    table: Table = field(default_factory=declared_table)
 
 
 class Admitted(msgspec.Struct, frozen=True, gc=False):
@@ -84,6 +86,7 @@ def _listener(state: ConfigurationState) -> Listener:
         audience=Reference(audience.id, audience.name) if audience else Reference(""),
         consent_required=state.consent_required,
         attributes=None if state.attributes is None else frozenset(state.attributes),
+        table=extended(declared_table(), state.segment_events),
     )
 
 

@@ -87,6 +87,7 @@ TOUR = (
         "configuration_key_pages.ask_regeneration",
         lambda found: f"/configurations/{found.shop.id}/keys/server/regeneration",
     ),
+    Stop("segment-events", "segment_event_pages.show", lambda found: f"/configurations/{found.shop.id}/segment"),
     Stop("key-limits", "key_limit_pages.ask", lambda found: f"/configurations/{found.shop.id}/keys/web/limits"),
     Stop(
         "audience-delete",

@@ -282,6 +282,54 @@ def test_consent_and_declared_attributes_are_part_of_a_configuration(config: Cli
     assert config.call("PATCH", path, {"attributes": [str(n) for n in range(501)]}, if_match='"3"').status == 422
 
 
+EVENTS = [
+    {"event": "Saved", "signal": "cart/replace", "items": "lines", "fields": {"cartId": "basket.id"}},
+    {"event": "Noise", "signal": None, "items": "", "fields": {}},
+]
+
+
+def test_events_of_segment_clients_are_part_of_a_configuration(config: Client) -> None:
+    made = config.make_configuration(segmentEvents=EVENTS[:1])
+    path = f"{CONFIGURATIONS}/{made['id']}"
+
+    changed = config.call("PATCH", path, {"segmentEvents": EVENTS}, if_match='"1"').document
+    same = config.call("PATCH", path, {"segmentEvents": EVENTS}, if_match='"2"')
+    cleared = config.call("PATCH", path, {"segmentEvents": []}, if_match='"2"').document
+
+    assert made["segmentEvents"] == EVENTS[:1]
+    assert (changed["segmentEvents"], changed["version"]) == (EVENTS, 2)
+    assert (same.document["segmentEvents"], same.etag) == (EVENTS, '"2"')
+    assert cleared["segmentEvents"] == []
+    assert config.get("/api/v1/audit")["items"][1]["after"]["segmentEvents"] == EVENTS
+
+
+@pytest.mark.parametrize(
+    ("event", "pointers"),
+    [
+        ({"event": "A", "signal": "cart/eat"}, ["/0/signal"]),
+        ({"event": " ", "signal": "page/view"}, ["/0/event"]),
+        ({"signal": "page/view"}, ["/0/event"]),
+        ({"event": "A"}, ["/0/signal"]),
+        ({"event": "A", "signal": "cart/add"}, ["/0/items"]),
+        ({"event": "A", "signal": "page/view", "items": "."}, ["/0/items"]),
+        ({"event": "A", "signal": None, "items": "."}, ["/0/items"]),
+        ({"event": "A", "signal": "cart/clear", "items": "a..b"}, ["/0/items"]),
+        ({"event": "A", "signal": "page/view", "fields": {"cartId": "a"}}, ["/0/fields/cartId/key"]),
+        ({"event": "A", "signal": "page/view", "fields": {"url": ".a"}}, ["/0/fields/url/value"]),
+        ({"event": "A", "signal": "cart/clear", "fields": {"items.name": "a"}}, ["/0/fields/items.name/key"]),
+        ({"event": "A", "signal": None, "fields": {"url": "a"}}, ["/0/fields/url/key"]),
+        ({"event": "A", "signal": "page/view", "colour": 1}, ["/0/colour"]),
+        ({"event": "SAVED", "signal": None}, [""]),
+    ],
+)
+def test_an_event_that_does_not_fit_the_catalogue_is_refused(
+    shared_config: Client, event: dict[str, Any], pointers: list[str]
+) -> None:
+    answer = shared_config.call("POST", CONFIGURATIONS, {**SHOP, "segmentEvents": [event, EVENTS[0]]})
+
+    assert (answer.status, answer.pointers) == (422, [f"/segmentEvents{pointer}" for pointer in pointers])
+
+
 @pytest.mark.parametrize(
     ("change", "pointers"),
     [

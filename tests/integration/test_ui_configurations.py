@@ -165,6 +165,42 @@ def test_consent_and_declared_fields_are_set_in_the_form_and_merged_like_its_oth
     assert (freed["consentRequired"], freed["attributes"]) == (False, None), "what is not ticked is off"
 
 
+def test_events_of_segment_clients_are_typed_row_by_row(installation: Installation, browser: Browser) -> None:
+    here = make(browser)
+    path = f"{CONFIGURATIONS}/{here.rpartition('/')[2]}"
+    assert browser.get(f"{here}/segment").text.count('name="event"') == 3
+
+    def typed(version: int, *rows: tuple[str, str, str, str], **more: Any) -> dict[str, Any]:
+        events, signals, items, fields = (list(column) for column in zip(*rows, strict=True))
+        return {"version": version, "event": events, "signal": signals, "items": items, "fields": fields, **more}
+
+    saved = ("Saved", "cart/replace", "lines", "cartId = basket.id\r\nitems.name=label = x")
+    hostile = (HOSTILE[:200], "", "", "")
+    wrong = browser.post(f"{here}/segment", typed(1, saved, ("Bad", "cart/add", "", "speed = v"), ("", "", "", "")))
+    assert wrong.status_code == 422
+    assert "<bdi>Bad</bdi> – Products: cart/add needs products" in unescape(wrong.text)
+    assert "<bdi>Bad</bdi> – Fields speed: The signal has no such field." in unescape(wrong.text)
+    browser.post(f"{here}/segment", typed(1, saved, ("", "page/view", "", ""), hostile))
+    made = installation.config.get(path)
+    assert made["segmentEvents"] == [
+        {
+            "event": "Saved",
+            "signal": "cart/replace",
+            "items": "lines",
+            "fields": {"cartId": "basket.id", "items.name": "label = x"},
+        },
+        {"event": HOSTILE[:200], "signal": None, "items": "", "fields": {}},
+    ]
+
+    page = browser.get(f"{here}/segment").text
+    late = browser.post(f"{here}/segment", typed(1, saved))
+    browser.post(f"{here}/segment", typed(2, saved, hostile, remove="1"))
+    assert "<script>alert" not in page
+    assert page.count('name="event"') == 5
+    assert (late.status_code, "Somebody else has saved" in late.text) == (409, True)
+    assert [each["event"] for each in installation.config.get(path)["segmentEvents"]] == ["Saved"]
+
+
 def test_a_key_is_limited_by_ticking_kinds_and_freed_again(installation: Installation, browser: Browser) -> None:
     here = make(browser)
     form = browser.get(f"{here}/keys/web/limits").text

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from contracts.configurations import SegmentEvent
 from contracts.signals import CATALOGUE
-from services.ingestion.segment.mapping import CALLS, declared_table, profile_of, to_signal
+from services.ingestion.segment.mapping import CALLS, declared_table, extended, profile_of, to_signal
 from services.ingestion.shapes import SHAPES
 
 TABLE = declared_table()
@@ -131,3 +132,36 @@ def test_every_rule_fills_only_fields_that_its_kind_declares() -> None:
         assert not rule.items or rule.kind.items
         assert SHAPES[rule.kind.name]
     assert set(TABLE.calls) <= set(CALLS)
+
+
+OWN = (
+    SegmentEvent(event=" Basket Saved ", signal="cart/replace", items="basket.lines", fields={"cartId": "basket.ref"}),
+    SegmentEvent(event="Product Added", signal="cart/add", items=".", fields={"items.productId": "code"}),
+    SegmentEvent(event="Table Booked", signal="booking/complete", fields={"bookingId": "context.trip.id"}),
+    SegmentEvent(event="Order Refunded"),
+    SegmentEvent(event="From Tomorrow", signal="parcel/track"),
+)
+
+
+def test_a_configuration_has_events_of_its_own_before_the_declared_ones() -> None:
+    own = extended(TABLE, OWN)
+    basket = {"ref": "b-7", "lines": [{"sku": "mug", "quantity": "2"}]}
+
+    def read(event: str, properties: dict[str, Any], **more: Any) -> Any:
+        return to_signal(track(event, properties, **more), "track", BOTH, None, own)
+
+    saved = read("BASKET saved", {"basket": basket, "cart_id": "other", "colour": "red"})
+    added = read("Product Added", {"code": "c-1", "product_id": "p-1", "price": 3})
+    plain = read("Product Added", {"product_id": "p-1"})
+    booked = read("Table Booked", {"step": "paid"}, context={"trip": {"id": 9}})
+
+    assert (saved["data"]["signal"], saved["data"]["cartId"]) == ("cart/replace", "b-7")
+    assert saved["data"]["items"] == [{"productId": "mug", "quantity": 2}]
+    assert (saved["data"]["basket"], saved["data"]["colour"]) == (basket, "red")
+    assert added["data"]["items"] == [{"productId": "c-1", "price": 3}]
+    assert plain["data"]["items"] == [{"productId": "p-1"}], "the declared places are looked at, too"
+    assert (booked["data"]["signal"], booked["data"]["bookingId"]) == ("booking/complete", 9)
+    assert read("Order Refunded", {"order_id": "1"}) == "unknown_event"
+    assert read("From Tomorrow", {}) == "unknown_event", "a kind that a newer config knows is no fault"
+    assert read("Product Viewed", {"product_id": "p"})["data"]["signal"] == "product/view"
+    assert "basket saved" not in TABLE.track

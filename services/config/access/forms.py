@@ -9,7 +9,7 @@ from flask import request
 
 from contracts.tokens import SCOPES
 from services.config.access.resources import LONGEST_EMAIL, ROLES
-from services.config.schemas import Text
+from services.config.fields import Text
 from shared.http import Unprocessable
 from shared.problems import Fault, faults_of
 

@@ -9,7 +9,7 @@ import marshmallow as ma
 from contracts.times import from_rfc3339
 from contracts.tokens import SCOPES
 from services.config.access.resources import ROLES
-from services.config.schemas import Instant, Text
+from services.config.fields import Instant, Text
 
 
 class GivenInstant(Instant):

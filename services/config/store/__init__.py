@@ -35,7 +35,7 @@ SCHEMA = "moments_config"
 
 _CONFIGURATION_COLUMNS = (
     *("id", "name", "name_key", "search_key", "description", "audience", "domains"),
-    *("consent_required", "attributes", "version", "created_at", "updated_at", "updated_by"),
+    *("consent_required", "attributes", "segment_events", "version", "created_at", "updated_at", "updated_by"),
 )
 _KEY_COLUMNS = (
     *("id", "configuration_id", "type", "enabled", "secret_hash", "created_at", "expires_at", "last_used_at"),

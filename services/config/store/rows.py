@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import peewee
 
-from contracts.configurations import AudienceState
+from contracts.configurations import AudienceState, SegmentEvent
 from services.config.resources import AudienceConfiguration, AuditEntry, Key, Listing, Moment, folded
 from shared.store import dialect
 
@@ -69,6 +69,7 @@ def configuration_row(value: AudienceConfiguration) -> Row:
         "domains": to_json(value.domains),
         "consent_required": value.consent_required,
         "attributes": None if value.attributes is None else to_json(value.attributes),
+        "segment_events": to_json(value.segment_events),
         "version": value.version,
         "created_at": value.created_at,
         "updated_at": value.updated_at,
@@ -87,6 +88,7 @@ def configuration_of(row: Row, keys: tuple[Key, ...]) -> AudienceConfiguration:
         keys=keys,
         consent_required=bool(row["consent_required"]),
         attributes=None if row["attributes"] is None else tuple(msgspec.json.decode(row["attributes"])),
+        segment_events=msgspec.json.decode(row["segment_events"], type=tuple[SegmentEvent, ...]),
         version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

@@ -77,8 +77,11 @@ def _worded(value: Any) -> str | None:
         return None
     if isinstance(value, bool):
         return t("audit.yes") if value else t("audit.no")
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {told}" for name, each in value.items() if (told := _worded(each)))
     if isinstance(value, list):
-        return ", ".join(_worded(each) or t("frame.unknown") for each in value)
+        between = "; " if any(isinstance(each, Mapping) for each in value) else ", "
+        return between.join(_worded(each) or t("frame.unknown") for each in value)
     if isinstance(value, str) and _DURATION.fullmatch(value):
         return words.duration(value)
     return str(value)

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from contracts.configurations import SegmentEvent
 from contracts.signals import CATALOGUE, SignalKind
 
 Ignored = Literal["unknown_event", "no_signal", "no_profile", "no_product"]
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
 """What is read as a number: no `NaN` and no infinity, which JSON does not have, and which no check expects."""
+OF_LINES = "items."
+"""What stands before the name of a field of a line."""
 CALLS = ("track", "page", "screen", "identify", "group", "alias")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What an event becomes: a kind of signal, and the property that holds its products (`.`: it is one itself)."""
+    """What an event becomes: a kind of signal, and the property that holds its products (`.`: it is one itself).
+
+    `fields` and `item`: field → the path that is looked at before those of the table.
+    """
 
     kind: SignalKind
     items: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    item: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,14 @@ class Table:
     track: Mapping[str, Rule]
     fields: Mapping[str, tuple[str, ...]]
     item: Mapping[str, tuple[str, ...]]
+
+    def paths(self, name: str, rule: Rule) -> tuple[str, ...]:
+        """Where a field of the signal is looked for."""
+        return _first(rule.fields.get(name), self.fields.get(name, ()))
+
+    def item_paths(self, rule: Rule) -> dict[str, tuple[str, ...]]:
+        """Where the fields of a line are looked for."""
+        return {name: _first(rule.item.get(name), paths) for name, paths in self.item.items()}
 
     def rule(self, call: str, event: Any) -> Rule | None:
         """The rule of a call; of a track, of its event, without regard to case."""
@@ -56,6 +72,32 @@ def declared_table() -> Table:
     )
 
 
+def extended(table: Table, events: Iterable[SegmentEvent]) -> Table:
+    """The table with the events of a configuration, which stand before its own.
+
+    A kind that the catalogue here does not have yet is passed over: its event is one that nobody knows.
+    """
+    track = dict(table.track)
+    for each in events:
+        name, kind = each.event.strip().casefold(), CATALOGUE.get(each.signal or "")
+        track.pop(name, None)
+        if kind is not None:
+            track[name] = Rule(kind, each.items, *_halves(each.fields))
+    return replace(table, track=track)
+
+
+def _halves(fields: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The fields of the signal, and those of its lines."""
+    return (
+        {name: path for name, path in fields.items() if not name.startswith(OF_LINES)},
+        {name.removeprefix(OF_LINES): path for name, path in fields.items() if name.startswith(OF_LINES)},
+    )
+
+
+def _first(path: str | None, paths: tuple[str, ...]) -> tuple[str, ...]:
+    return paths if path is None else (path, *paths)
+
+
 def _rule(document: Mapping[str, str]) -> Rule:
     return Rule(CATALOGUE[document["signal"]], document.get("items", ""))
 
@@ -75,9 +117,10 @@ def to_signal(
     if profile is None:
         return "no_profile"
     data: dict[str, Any] = {**_attributes(properties, rule, table), **profile, "signal": rule.kind.name}
-    data |= dict(_declared(rule.kind, properties, context, message, table))
+    data |= dict(_declared(rule, properties, context, message, table))
     if rule.items:
-        data["items"] = [_item(line, properties, table) for line in _lines(properties, rule)]
+        item_paths = table.item_paths(rule)
+        data["items"] = [_item(line, properties, item_paths) for line in _lines(properties, rule)]
         if rule.kind.needs_item and not data["items"]:
             return "no_product"
     consent = {"consent": True} if _consents(context) else {}
@@ -116,11 +159,12 @@ def profile_of(message: Mapping[str, Any], id_types: frozenset[str]) -> dict[str
 
 
 def _declared(
-    kind: SignalKind, properties: dict[str, Any], context: dict[str, Any], message: Mapping[str, Any], table: Table
+    rule: Rule, properties: dict[str, Any], context: dict[str, Any], message: Mapping[str, Any], table: Table
 ) -> Iterator[tuple[str, Any]]:
+    kind = rule.kind
     names = dict.fromkeys((*((kind.id_field,) if kind.id_field else ()), "sessionId", *kind.fields))
     for name in names:
-        value = _found(table.fields.get(name, ()), properties, context)
+        value = _found(table.paths(name, rule), properties, context)
         if value is None and name == "title":
             value = message.get("name")
         if value is not None:
@@ -156,15 +200,17 @@ def _site(properties: dict[str, Any], context: dict[str, Any]) -> str | None:
 
 
 def _lines(properties: dict[str, Any], rule: Rule) -> list[dict[str, Any]]:
-    lines = [properties] if rule.items == "." else properties.get(rule.items)
+    lines = [properties] if rule.items == "." else _found((rule.items,), properties, {})
     found = [line for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
     if not found and rule.items == "." and isinstance(properties.get("products"), list):
         found = [line for line in properties["products"] if isinstance(line, dict)]
     return found
 
 
-def _item(line: dict[str, Any], properties: dict[str, Any], table: Table) -> dict[str, Any]:
-    item = {name: value for name, paths in table.item.items() if (value := _found(paths, line, {})) is not None}
+def _item(
+    line: dict[str, Any], properties: dict[str, Any], item_paths: Mapping[str, tuple[str, ...]]
+) -> dict[str, Any]:
+    item = {name: value for name, paths in item_paths.items() if (value := _found(paths, line, {})) is not None}
     if "price" in item:
         item["price"] = _number(item["price"])
     if "quantity" in item:
@@ -177,12 +223,10 @@ def _item(line: dict[str, Any], properties: dict[str, Any], table: Table) -> dic
 def _attributes(properties: dict[str, Any], rule: Rule, table: Table) -> dict[str, Any]:
     """The properties that are no declared field and no product."""
     read = {
-        path
-        for name in (*rule.kind.fields, rule.kind.id_field or "", "sessionId")
-        for path in table.fields.get(name, ())
+        path for name in (*rule.kind.fields, rule.kind.id_field or "", "sessionId") for path in table.paths(name, rule)
     }
     if rule.items == ".":
-        read |= {path for paths in table.item.values() for path in paths}
+        read |= {path for paths in table.item_paths(rule).values() for path in paths}
     if rule.items:
         read |= {rule.items, "products"}
     taken = {"items", "signal", "site", "idType", "email", "customerId", "phone", "deviceId", "appId"}

@@ -19,7 +19,7 @@ from services.ingestion.intake import Result
 from services.ingestion.reading import Reception
 from services.ingestion.refusals import AGAIN, Refusal, retry_headers
 from services.ingestion.requests import Gate, Refused, admit, body_of, check_rate, read_request
-from services.ingestion.segment.mapping import CALLS, declared_table, to_signal
+from services.ingestion.segment.mapping import CALLS, to_signal
 from shared.http import Blueprint
 
 _SHORT = {"t": "track", "p": "page", "s": "screen", "i": "identify", "g": "group", "a": "alias", "b": "batch"}
@@ -111,7 +111,7 @@ def _taken(gate: Gate, call: str) -> Response:
 def _signals(
     messages: list[Any], admitted: Admitted, document: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
-    signals, ignored, table = [], Counter[str](), declared_table()
+    signals, ignored, table = [], Counter[str](), admitted.listener.table
     shared = {name: document[name] for name in ("context", "integrations") if name in document}
     for message in messages:
         if type(message) is not dict:
