@@ -131,6 +131,11 @@ class Settings:
     refusals_kept: int = _variable(
         "MOMENTS_REFUSALS_DAYS", "Days for which refused signals are kept for explanations.", default="7"
     )
+    receipts_kept: int = _variable(
+        "MOMENTS_ERASURES_DAYS",
+        "Days, from 30, for which receipts of erasures are kept, and signals dropped that were received before one.",
+        default="400",
+    )
     minutes_kept: int = _variable(
         "MOMENTS_MINUTES_KEPT_HOURS", "Hours, 48 to 168, for which analytics are kept by the minute.", default="48"
     )
@@ -258,6 +263,7 @@ class Settings:
             housekeeping=read.number("housekeeping", 1, 86_400) * _SECOND,
             templates=read.folder("templates"),
             refusals_kept=read.number("refusals_kept", 1, 3_650) * _DAY,
+            receipts_kept=read.number("receipts_kept", 30, 36_500) * _DAY,
             minutes_kept=read.number("minutes_kept", 48, 168) * _HOUR,
             streams=read.number("streams", 0, 500),
             live_pages=read.number("live_pages", 0, 500),

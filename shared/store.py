@@ -62,8 +62,9 @@ def open_database(
     Connections are pooled: each thread takes one by `connected(database)` or `database.connect()`. In PostgreSQL
     the tables stand in `schema`, which `migrate` makes, and who rests in a transaction for half a minute (a process
     that was stopped or cut off) loses its connection, so that its locks hold nobody up. SQLite: WAL, transactions
-    take the write lock at once (`BEGIN IMMEDIATE`); `synchronous` NORMAL may forget the last commits in a power cut;
-    `busy` gives a database of many writes a page cache of 128 MB and folds its log back seldom. Open it after a fork.
+    take the write lock at once (`BEGIN IMMEDIATE`), what is deleted is overwritten; `synchronous` NORMAL may forget
+    the last commits in a power cut; `busy` gives a database of many writes a page cache of 128 MB and folds its log
+    back seldom. Open it after a fork.
     """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
@@ -122,6 +123,22 @@ class _PostgresqlPool(_Ending, PooledPostgresqlDatabase):  # type: ignore[misc]
     """Connections to a server."""
 
 
+def fold_log(database: peewee.Database, *, patience: int = 50) -> bool:
+    """Bring what SQLite's log holds into the file and empty it: old pages in it keep what was deleted. Whether it was.
+
+    `patience`: milliseconds to wait for readers; while it waits nobody can write. PostgreSQL recycles its own log.
+    """
+    if dialect(database) == "postgresql":
+        return True
+    try:
+        database.execute_sql(f"PRAGMA busy_timeout = {int(patience)}")
+        return not database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except peewee.OperationalError:  # somebody is writing
+        return False
+    finally:
+        database.execute_sql(f"PRAGMA busy_timeout = {_WAIT_FOR_LOCK * 1000}")
+
+
 def migrate(database: peewee.Database, migrations: Sequence[Migration]) -> list[Migration]:
     """Run the steps that are missing, in order of version, and return them. Two processes may call it at once."""
     with connected(database), database.atomic():
@@ -160,6 +177,7 @@ def _sqlite(path: Path, synchronous: str, *, busy: bool) -> peewee.Database:
             "busy_timeout": _WAIT_FOR_LOCK * 1000,
             "synchronous": synchronous,
             "foreign_keys": 1,
+            "secure_delete": 1,
             "temp_store": "MEMORY",
             **(_BUSY if busy else {}),
         },

@@ -7,6 +7,7 @@ import json
 
 import click
 
+from services.cli.erasure_audit import erasure
 from services.cli.failures import Failed, Unreachable
 from services.cli.options import data_option, environment, settings_from
 from services.trigger.audit import check
@@ -14,15 +15,18 @@ from shared.clock import SystemClock
 from shared.store import STORE_FAULTS
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @data_option
-def audit(as_json: bool, data: str | None) -> None:
+@click.pass_context
+def audit(context: click.Context, as_json: bool, data: str | None) -> None:
     """Check that opened = raised + ended + suppressed + pending, for every moment.
 
     Also that the due index, the processes, the raises, the outbox and the analytics agree. Reads trigger's
     database; services may run meanwhile. Exit code 1 when there is a difference.
     """
+    if context.invoked_subcommand is not None:
+        return
     settings = settings_from(environment(data))
     if settings.trigger_database_url.startswith("sqlite:") and not (settings.data / "trigger.db").exists():
         raise Failed(f"There is no trigger database in {settings.data}.")
@@ -38,3 +42,6 @@ def audit(as_json: bool, data: str | None) -> None:
         click.echo("The ledgers balance; due index, processes, raises, outbox and analytics agree.")
     if differences:
         raise Failed(f"{len(differences)} differences")
+
+
+audit.add_command(erasure)

@@ -8,9 +8,10 @@ customer may have come back.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import structlog
+from peewee import Database
 
 from contracts.times import SECOND
 from contracts.topology import ERASURE_READERS
@@ -27,6 +28,7 @@ from services.trigger.store.erasures import (
     note_sweep,
 )
 from services.trigger.store.rows import Rows
+from shared.store import fold_log
 
 AGAIN_AFTER = 40 * SECOND
 """Longer than any transaction of another process may rest."""
@@ -52,6 +54,27 @@ SWEEPS = (Duty("erasures", sweep, everywhere=True),)
 def due_erasures(rows: Rows, now: int) -> list[Erasure]:
     """Those whose stores are to be looked through now."""
     return [each for each in erasures_in(rows, ERASED) if (each.next_at or 0) <= now]
+
+
+class Sweeps:
+    """Calls for looks when their time comes, and sees that SQLite's log does not keep old pages. For one thread."""
+
+    def __init__(self, database: Database, call: Callable[[], None]) -> None:
+        self._database = database
+        self._call = call
+        self._underway = self._folded = False
+
+    def look(self, now: int) -> None:
+        """Is it time? Between the transactions of the caller."""
+        rows = Rows(self._database)
+        underway = bool(rows.execute("SELECT 1 FROM erasures WHERE state <> 'done' LIMIT 1"))
+        due = bool(due_erasures(rows, now))
+        if due:
+            self._call()
+        self._folded = self._folded and not due and underway == self._underway
+        self._underway = underway
+        if not self._folded:
+            self._folded = fold_log(self._database)
 
 
 def _look_through(rows: Rows, erasures: list[Erasure]) -> Iterator[int]:

@@ -17,6 +17,7 @@ from services.trigger.api.audiences import AUDIENCES, audiences
 from services.trigger.api.backtests import Backtests
 from services.trigger.api.erasures import Erasures
 from services.trigger.api.explanations import Explanations
+from services.trigger.api.exports import Exports
 from services.trigger.api.readings import Readings
 from services.trigger.api.recent import RecentSignals
 from services.trigger.api.streams import Streams
@@ -59,7 +60,7 @@ class Trigger:
             pepper=settings.secret_pepper,
             clock=clock,
             find=lambda hash: find_token(self._rows, hash),
-            scopes={"/api/v1/erasures": "admin", "/api/v1/profiles": "admin"},
+            scopes=dict.fromkeys(("/api/v1/erasures", "/api/v1/exports", "/api/v1/profiles"), "admin"),
             harmless=("/preview",),
         )
         self._gauges = TriggerGauges(self._rows, clock)
@@ -77,6 +78,7 @@ class Trigger:
                 audiences,
                 erasure_views.blueprint,
                 erasure_views.profiles,
+                erasure_views.exports,
                 backtest_views.blueprint,
                 webhooks,
             ),
@@ -91,6 +93,7 @@ class Trigger:
         self.app.extensions[erasure_views.EXTENSION] = Erasures(
             self._rows, clock, settings.secret_pepper, settings.partitions
         )
+        self.app.extensions[erasure_views.EXPORTS] = Exports(self._rows, clock)
         analytics = Analytics(self._rows, templates(), clock, settings.minutes_kept)
         self.streams = Streams(analytics, clock, settings.streams)
         self.app.extensions[analytics_views.EXTENSION] = analytics

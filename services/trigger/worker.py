@@ -38,7 +38,7 @@ from services.trigger.store.records import Fenced
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from services.trigger.store.tokens import save_token
-from services.trigger.sweeping import SWEEPS, due_erasures
+from services.trigger.sweeping import SWEEPS, Sweeps
 from services.trigger.webhooks.running import Webhooks
 from shared.broker import Broker, BrokerError, Consumer, Delivery, connect_broker
 from shared.clock import Clock, SystemClock
@@ -91,6 +91,7 @@ class Worker:
             clock, self._wake, self._sweep, self._keeper.call, keep_every=settings.housekeeping / SECOND
         )
         self._sweeper = Keeper(SWEEPS, self._transaction, self._house)
+        self._sweeps = Sweeps(self._database, self._sweeper.call)
         self._answers = answer_reader(broker, Rows(self._database))
         self._webhooks = Webhooks(settings, clock, broker, self._publisher)
 
@@ -365,8 +366,7 @@ class Worker:
                 _log.info("worker.sweeper_caught", partitions=caught)
             self._ask_for_unsent()
             resend_tombstones(Rows(self._database), self._publisher, self._clock.now())
-            if due_erasures(Rows(self._database), self._clock.now()):
-                self._sweeper.call()
+            self._sweeps.look(self._clock.now())
             with self._database.atomic():
                 name, now = self._settings.trigger_name, self._clock.now()
                 records.note_worker(Rows(self._database), name, now, list(self._epochs))

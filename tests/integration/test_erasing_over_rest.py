@@ -50,6 +50,15 @@ def test_an_erased_customer_is_gone_from_every_table_and_may_come_back(rig: Rig,
     pending = rig.add(ADA)
     wait_until(lambda: rig.pending() == 1, "her wait")
 
+    exported = ask("GET", f"/api/v1/profiles/{CONFIGURATION_ID}/email/{ADA}/export")
+    same = ask("POST", "/api/v1/exports", json={"configuration": CONFIGURATION_ID, "profile": ADA})
+    assert {**same, "exportedAt": ""} == {**exported, "exportedAt": ""}
+    assert sorted(each["id"] for each in exported["signals"]) == sorted([first.id, pending.id])
+    assert exported["known"]["counts"] == {"signals": 2, "raises": 1}
+    assert [len(each["waits"]) for each in exported["processes"]] == [1]
+    assert [each["event"]["data"]["profile"]["id"] for each in exported["outcomes"]] == [ADA]
+    assert BOB not in str(exported)
+
     receipt = ask("DELETE", f"/api/v1/profiles/{CONFIGURATION_ID}/email/{ADA.upper()}", 202)
     where = f"/api/v1/erasures/{receipt['id']}"
     wait_until(lambda: ask("GET", where)["state"] != "requested", "the tombstone")
@@ -59,8 +68,10 @@ def test_an_erased_customer_is_gone_from_every_table_and_may_come_back(rig: Rig,
     wait_until(lambda: ask("GET", where)["dropped"] == 3, "late arrivals to be dropped")
     wait_until(lambda: rig.pending() == 1, "the new wait")
 
+    after = ask("GET", f"/api/v1/profiles/{CONFIGURATION_ID}/email/{ADA}/export")
+    assert [each["id"] for each in after["signals"]] == [returned.id]
     erased = ask("GET", where)
-    assert {store: n for store, n in erased["erased"]["trigger"].items() if n} == {
+    assert {store: n for store, n in erased["erased"]["trigger"].items() if n and store != "outbox"} == {
         "signals": 2,
         "processes": 1,
         "waits": 1,
@@ -104,6 +115,7 @@ def test_what_names_nobody_is_refused(rig: Rig, ask: Ask) -> None:
     wait_until(lambda: rig.read("SELECT 1 FROM configurations"), "the configuration")
 
     ask("DELETE", f"/api/v1/profiles/unknown/email/{ADA}", 404)
+    ask("GET", f"/api/v1/profiles/unknown/email/{ADA}/export", 404)
     ask("DELETE", f"/api/v1/profiles/{CONFIGURATION_ID}/email/nobody", 422)
     ask("DELETE", f"/api/v1/profiles/{CONFIGURATION_ID}/passport/1", 422)
     ask("DELETE", f"/api/v1/profiles/{CONFIGURATION_ID}/external/%00", 422)

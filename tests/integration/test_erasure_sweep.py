@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from contracts.configurations import ConfigurationState
 from contracts.erasures import ErasureDone
 from contracts.times import SECOND
 from contracts.topology import ERASURE_READERS
 from contracts.wire import SignalRefused, encode
+from services.cli.program import moments
 from services.trigger import answers as answering
 from services.trigger.api.erasures import Erasures
 from services.trigger.engine.application import ProfileId
@@ -202,3 +205,57 @@ def test_what_comes_of_a_customer_who_has_returned_is_not_touched_by_a_later_loo
     place.sweep()
 
     assert sorted(place.texts("ada@example.com")) == ["erasures", "outbox", "refused"]
+
+
+def audited(place: Place, erasure_id: str, profile: str, *more: str) -> Result:
+    """`moments audit erasure` over this place; the other services have no database yet."""
+    environment = {
+        "MOMENTS_DATA": str(place.settings.data),
+        "MOMENTS_TRIGGER_DATABASE_URL": place.settings.trigger_database_url,
+        "MOMENTS_SECRET_PEPPER": "p" * 32,
+    }
+    return CliRunner().invoke(moments, ["audit", "erasure", erasure_id, "--profile", profile, *more], env=environment)
+
+
+def done(place: Place, profile: ProfileId) -> str:
+    """An erasure from beginning to end."""
+    erasure_id = place.erase(profile)
+    place.rows.execute("UPDATE outbox SET sent_at = ? WHERE sent_at IS NULL", (place.clock.now(),))
+    for reader in ERASURE_READERS:
+        place.answer(erasure_id, reader)
+    for _ in range(2):
+        place.sweep()
+        place.clock.advance(AGAIN_AFTER + 1)
+    assert place.erasures.receipt(erasure_id)["state"] == "done"
+    return erasure_id
+
+
+def test_the_audit_of_an_erasure_finds_nothing_and_finds_what_is_put_anywhere(place: Place) -> None:
+    with place.database.atomic():
+        fill(place)
+    other = done(place, BOB)
+    erasure_id = done(place, ADA)
+
+    clean = audited(place, erasure_id, "Ada@Example.com")
+    wrong = audited(place, other, "Ada@Example.com")
+    place.rows.execute("UPDATE workers SET name = 'x'")
+    place.rows.execute("INSERT INTO workers VALUES ('of ADA@example.com', 1, '')")
+    named = audited(place, erasure_id, "ada@example.com", "--json")
+    place.rows.execute("DELETE FROM workers")
+    place.rows.execute("INSERT INTO erased_signals VALUES (?, 1)", (b"x" + profile_key(ADA),))
+    keyed = audited(place, erasure_id, "ada@example.com")
+    place.rows.execute("DELETE FROM erased_signals")
+
+    assert (clean.exit_code, wrong.exit_code, named.exit_code, keyed.exit_code) == (0, 1, 1, 1), clean.output
+    assert "another customer" in wrong.output
+    traces = json.loads(named.output.splitlines()[0])["traces"]
+    assert {"where": "trigger: workers.name", "count": 1} in traces
+    assert "trigger: erased_signals.key: 1" in keyed.output
+    assert audited(place, erasure_id, "ada@example.com").exit_code == 0  # and it is gone from the file as well
+    assert audited(place, "unknown", "ada@example.com").exit_code == 1
+
+
+def test_an_erasure_that_is_not_done_fails_its_audit(place: Place) -> None:
+    erasure_id = place.erase(ADA)
+
+    assert audited(place, erasure_id, "ada@example.com").exit_code == 1

@@ -6,7 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import marshmallow as ma
-from flask import current_app, url_for
+from flask import Response, current_app, url_for
 from flask.views import MethodView
 
 from services.trigger.api.erasure_schemas import (
@@ -15,15 +15,18 @@ from services.trigger.api.erasure_schemas import (
     ErasuresQuerySchema,
     NewErasureSchema,
     SuppressQuerySchema,
+    WhomSchema,
     meant,
 )
 from services.trigger.api.erasures import Erasures, UnknownConfiguration, UnknownErasure
+from services.trigger.api.exports import Exports
 from services.trigger.engine.application import ProfileId
 from shared.bearer import caller
 from shared.http import Blueprint, Unprocessable
 from shared.problems import Fault
 
 EXTENSION = "moments-erasures"
+EXPORTS = "moments-exports"
 
 blueprint = Blueprint(
     "erasures",
@@ -32,6 +35,8 @@ blueprint = Blueprint(
     description="Erasing a customer, everywhere in this installation, and the receipts of it.",
 )
 profiles = Blueprint("profiles", __name__, url_prefix="/api/v1/profiles", description="All that is kept of a customer.")
+exports = Blueprint("exports", __name__, url_prefix="/api/v1/exports", description="All that is kept of a customer.")
+_DOCUMENT = {"type": "object"}
 
 
 def _erasures() -> Erasures:
@@ -93,3 +98,30 @@ def erase(query: dict[str, Any], configuration: str, id_type: str, profile: str)
     into a path, or paths are logged on the way, send it in the body to `/api/v1/erasures`.
     """
     return _requested(named(configuration, id_type, profile), suppress=query["suppress"])
+
+
+@profiles.route("/<configuration>/<id_type>/<path:profile>/export")
+@profiles.response(200, _DOCUMENT)
+@profiles.refuses(UnknownConfiguration, Unprocessable)
+def export(configuration: str, id_type: str, profile: str) -> Any:
+    """Export all that is kept of a customer.
+
+    One JSON document: `known` with the attributes, and lists of `signals`, `processes`, `outcomes`, `recoveries`,
+    `refusedSignals` and `deliveries` to webhooks, each as it is kept. It is written while it is read.
+    """
+    return _exported(named(configuration, id_type, profile))
+
+
+@exports.route("", methods=["POST"])
+@exports.arguments(WhomSchema)
+@exports.response(200, _DOCUMENT)
+@exports.refuses(UnknownConfiguration)
+def export_by_body(whom: dict[str, Any]) -> Any:
+    """Export all that is kept of a customer who is named in the body."""
+    return _exported(ProfileId(whom["configuration"], whom["id_type"], whom["profile"]))
+
+
+def _exported(profile: ProfileId) -> Response:
+    parts = cast(Exports, current_app.extensions[EXPORTS]).export(profile)
+    headers = {"Content-Disposition": 'attachment; filename="export.json"', "Cache-Control": "no-store"}
+    return Response(parts, content_type="application/json", headers=headers)

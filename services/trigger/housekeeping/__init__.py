@@ -1,6 +1,7 @@
 """Retention (DOMAIN §6.13): what the worker forgets, and how. To add a duty, write its file and name it here."""
 
 from services.trigger.housekeeping.course import forget_course_of_moments
+from services.trigger.housekeeping.erasures import forget_receipts
 from services.trigger.housekeeping.house import Duty, House
 from services.trigger.housekeeping.keeper import Keeper
 from services.trigger.housekeeping.outbox import forget_messages
@@ -27,6 +28,7 @@ DUTIES = (
     Duty("rollups", forget_rollups),
     Duty("outcomes", forget_outcomes),
     Duty("workers", forget_workers),
+    Duty("receipts", forget_receipts),
 )
 """In the order of a round."""
 

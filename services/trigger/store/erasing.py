@@ -44,14 +44,27 @@ def signals_of(rows: Rows, profile: bytes, identity: ProfileId) -> list[LoggedSi
     Another profile may share half of the key: its signals are told apart by what they say. One of a kind that is known
     no more cannot be read; it counts as the customer's.
     """
-    low, high = profile[:8], profile[:8] + b"\xff" * 12
+    found, place = signals_of_page(rows, profile, identity, None, _CHUNK)
+    while place is not None:
+        more, place = signals_of_page(rows, profile, identity, place, _CHUNK)
+        found += more
+    return sorted(found, key=lambda each: each.sequence)
+
+
+def signals_of_page(
+    rows: Rows, profile: bytes, identity: ProfileId, after: bytes | None, limit: int
+) -> tuple[list[LoggedSignal], bytes | None]:
+    """Some of the customer's signals, after a key in the index; and the key after which the next ones are."""
+    low, high = profile[:8] if after is None else after, profile[:8] + b"\xff" * 12
     found = rows.execute(
-        "SELECT sequence, key, received_at, body, profile FROM signals WHERE key >= ? AND key <= ? ORDER BY sequence",
-        (low, high),
+        "SELECT sequence, key, received_at, body, profile FROM signals WHERE key > ? AND key <= ? ORDER BY key LIMIT ?",
+        (low, high, limit),
     )
     number = profile_number(profile)
     logged = [LoggedSignal(row[0], bytes(row[1]), row[2], bytes(row[3])) for row in found if row[4] == number]
-    return [each for each in logged if _is_of(each.body, identity)]
+    return [each for each in logged if _is_of(each.body, identity)], bytes(found[-1][1]) if len(
+        found
+    ) == limit else None
 
 
 def _is_of(body: bytes, identity: ProfileId) -> bool:

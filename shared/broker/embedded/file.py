@@ -84,6 +84,7 @@ class BrokerFile:
         connection = sqlite3.connect(self.path, timeout=LOCK_WAIT, isolation_level=None, check_same_thread=False)
         try:
             connection.execute(f"pragma synchronous = {synchronous}")
+            connection.execute("pragma secure_delete = on")
             if connection.execute("pragma user_version").fetchone()[0] == 0:
                 self._create(connection)
             connection.execute("pragma wal_autocheckpoint = 4000")
