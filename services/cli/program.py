@@ -23,6 +23,7 @@ _COMMANDS = {
     "templates": "services.cli.catalogue:templates",
     "signals": "services.cli.catalogue:signals",
     "contracts": "services.cli.documents:contracts",
+    "spools": "services.cli.spools:spools",
     "audit": "services.cli.audit:audit",
     "migrate": "services.cli.migrate:migrate",
     "test": "services.cli.checks:test",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contracts.erasures import ProfileErased
 from contracts.topology import Topology, erasures_queue
 from services.ingestion.leadership import Leadership
+from services.ingestion.spool.store import Spool
 from shared.broker import Broker, Consumer, Publisher
 from shared.clock import Clock
 from shared.erasing import Erase, answer_to
@@ -14,11 +15,19 @@ _CONFIRM_WITHIN = 5.0
 
 
 class Erasing:
-    """Erases a customer from what ingestion keeps: its log of refusals counts, and names nobody."""
+    """Erases a customer from what ingestion keeps: its log of refusals counts, and names nobody.
 
-    def __call__(self, told: ProfileErased) -> dict[str, int]:  # noqa: ARG002
+    The spools of other machines are not reached: what lies there is dropped by trigger when it comes.
+    """
+
+    def __init__(self, spool: Spool | None = None) -> None:
+        self._spool = spool
+
+    def __call__(self, told: ProfileErased) -> dict[str, int]:
         """Store → how many rows went."""
-        return {}
+        if self._spool is None:
+            return {}
+        return {"spool": self._spool.erase(told.configuration, told.id_type, told.profile, told.at)}
 
 
 class EraseCustomers:

@@ -95,6 +95,7 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
     reports = RefusalReports(publisher, tellable=keys.tellable)
     uses = KeyUses(publisher)
     leadership = Leadership(settings.data / "ingestion.lock")
+    spool = _spool(settings, clock)
     duties: tuple[Duty, ...] = (
         RefreshKeys(keys),
         FlushRefusals(refusal_log),
@@ -102,9 +103,8 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
         TellKeyUses(uses),
         FollowConfigurations(leadership, broker, publisher, topology, store),
         ReplayLost(leadership, broker, publisher, topology, settings.partitions),
-        EraseCustomers(leadership, broker, publisher, topology, clock, Erasing()),
+        EraseCustomers(leadership, broker, publisher, topology, clock, Erasing(spool)),
     )
-    spool = _spool(settings, clock)
     if spool is not None:
         duties = (*duties, KeepSpool(leadership, spool, publisher, clock, settings.partitions))
     limits = Limits.of(settings, clock)

@@ -14,6 +14,7 @@ from services.trigger.store import reading
 from services.trigger.store.forgetting import DutyRecord, duty_records
 from services.trigger.store.records import newest_worker
 from services.trigger.store.rows import Rows
+from services.trigger.store.spools import SpoolRow, spool_rows
 from services.trigger.store.waits import next_due
 from shared.clock import Clock
 from shared.store import STORE_FAULTS, connected
@@ -57,6 +58,7 @@ class TriggerGauges(Collector):
             "Messages that the broker has not confirmed.",
             reading.unsent_messages(rows),
         )
+        yield from _spools(spool_rows(rows), now)
         yield from _housekeeping(duty_records(rows))
         seen = newest_worker(rows)
         if seen is not None:
@@ -65,6 +67,20 @@ class TriggerGauges(Collector):
 
 def _gauge(name: str, about: str, value: float) -> Metric:
     return GaugeMetricFamily(name, about, value=value)
+
+
+def _spools(machines: list[SpoolRow], now: int) -> Iterator[Metric]:
+    """Of the machines that raises wait for: how far they hold raises back, and how many signals they keep."""
+    behind = GaugeMetricFamily("moments_spool_behind_seconds", "How far raises are held back.", labels=("machine",))
+    waiting = GaugeMetricFamily("moments_spool_waiting", "Signals that a machine keeps back.", labels=("machine",))
+    states = GaugeMetricFamily("moments_spools", "Machines that can keep signals back.", labels=("state",))
+    for machine in machines:
+        if machine.state == "here":
+            behind.add_metric((machine.machine,), max(0, now - machine.at) / SECOND)
+            waiting.add_metric((machine.machine,), machine.waiting)
+    for state in ("here", "left", "passed"):
+        states.add_metric((state,), sum(machine.state == state for machine in machines))
+    yield from (behind, waiting, states)
 
 
 def _housekeeping(records: list[DutyRecord]) -> Iterator[Metric]:

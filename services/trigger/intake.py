@@ -10,7 +10,15 @@ from functools import lru_cache
 from contracts.erasures import TOMBSTONE_ID_PREFIX, Tombstone, UnreadableErasure, decode_tombstone
 from contracts.signals import UnreadableSignal, decode_signal
 from contracts.topology import partition_of
-from contracts.wire import MARKER_ID_PREFIX, Marker, UnreadableMessage, decode_marker
+from contracts.wire import (
+    MARKER_ID_PREFIX,
+    SPOOL_ID_PREFIX,
+    Marker,
+    SpoolWord,
+    UnreadableMessage,
+    decode_marker,
+    decode_spool_word,
+)
 from services.trigger.audience import Audience
 from services.trigger.engine.application import apply_signal, profile_of
 from services.trigger.engine.effects import Effects
@@ -29,13 +37,18 @@ from shared.outbox import Outbox
 
 @dataclass(slots=True)
 class Sorted:
-    """Deliveries by what they are."""
+    """Deliveries by what they are; markers and the words of machines in the order in which they came."""
 
     arrivals: list[Arrival] = field(default_factory=list)
-    markers: list[Marker] = field(default_factory=list)
+    told: list[Marker | SpoolWord] = field(default_factory=list)
     tombstones: list[Tombstone] = field(default_factory=list)
     unreadable: list[tuple[Delivery, str]] = field(default_factory=list)
     partitions: set[int] = field(default_factory=set)
+
+    @property
+    def words(self) -> list[SpoolWord]:
+        """The words of machines."""
+        return [each for each in self.told if isinstance(each, SpoolWord)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +68,8 @@ def sort_deliveries(deliveries: Sequence[Delivery], partitions: int) -> Sorted:
         found.partitions.add(partition)
         try:
             if delivery.message_id.startswith(MARKER_ID_PREFIX):
-                found.markers.append(decode_marker(delivery.body))
+                spoken = delivery.message_id.startswith(SPOOL_ID_PREFIX)
+                found.told.append(decode_spool_word(delivery.body) if spoken else decode_marker(delivery.body))
                 continue
             if delivery.message_id.startswith(TOMBSTONE_ID_PREFIX):
                 found.tombstones.append(decode_tombstone(delivery.body))

@@ -32,18 +32,25 @@ class Markers:
         self._lock = threading.Lock()
         self._nonce = uuid.uuid4().hex
         self._underway: dict[int, float] = {}
+        self._void: dict[int, int] = {}
 
     def renew(self) -> None:
         """Forget what is underway."""
         with self._lock:
             self._nonce = uuid.uuid4().hex
             self._underway.clear()
+            self._void.clear()
 
-    def forget(self, partitions: Iterable[int]) -> None:
-        """These partitions were taken just now: who had them before took the markers that are underway."""
+    def forget(self, partitions: Iterable[int], *, void: bool = False) -> None:
+        """These partitions were taken just now: who had them before took the markers that are underway.
+
+        `void`: those that come nevertheless do not count.
+        """
         with self._lock:
             for partition in partitions:
                 self._underway.pop(partition, None)
+                if void:
+                    self._void[partition] = self._void.get(partition, 0) + 1
 
     def send(self, partitions: Iterable[int], owned: Container[int]) -> int:
         """Send a marker into each partition that has none underway; returns how many were sent."""
@@ -64,10 +71,14 @@ class Markers:
     def take(self, marker: Marker) -> bool:
         """Whether a marker that came is one's own; then another may be sent."""
         with self._lock:
-            if marker.nonce != self._nonce:
+            if marker.nonce != self._nonce_of(marker.partition):
                 return False
             self._underway.pop(marker.partition, None)
             return True
+
+    def _nonce_of(self, partition: int) -> str:
+        void = self._void.get(partition)
+        return f"{self._nonce}.{void}" if void else self._nonce
 
     def _confirmed(self, partition: int, future: Future[None]) -> None:
         if future.exception() is not None:
@@ -75,11 +86,12 @@ class Markers:
                 self._underway.pop(partition, None)
 
     def _message(self, partition: int) -> Message:
-        marker = Marker(partition=partition, nonce=self._nonce, at=self._clock.now())
+        nonce = self._nonce_of(partition)
+        marker = Marker(partition=partition, nonce=nonce, at=self._clock.now())
         return Message(
             exchange=PARTITIONS,
             routing_key=partition_key(partition),
             body=encode(marker),
-            message_id=f"{MARKER_ID_PREFIX}{partition}:{self._nonce}",
+            message_id=f"{MARKER_ID_PREFIX}{partition}:{nonce}",
             content_type=MARKER_TYPE,
         )

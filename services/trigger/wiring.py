@@ -28,6 +28,7 @@ from services.trigger.store.accounts import Terms
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import newest_worker
 from services.trigger.store.rows import Rows
+from services.trigger.store.spools import spool_rows
 from services.trigger.store.tokens import find_token
 from services.trigger.webhooks.gauges import WebhookGauges
 from services.trigger.webhooks.program import Subscriptions
@@ -42,6 +43,9 @@ from shared.store import STORE_FAULTS, close_database, connected, migrate, open_
 
 WORKER_AWAY = 15 * SECOND
 """A worker that was not seen for that long counts as away."""
+
+SPOOL_BEHIND = 10 * SECOND
+"""A machine whose word lies so far back is told of; what the worker writes down is a few seconds old."""
 
 _log = structlog.get_logger("trigger")
 
@@ -82,7 +86,7 @@ class Trigger:
                 backtest_views.blueprint,
                 webhooks,
             ),
-            checks={"database": self._check_database, "worker": self._check_worker},
+            checks={"database": self._check_database, "worker": self._check_worker, "spools": self._check_spools},
             authenticate=self._authenticate,
         )
         self.app.extensions[EXTENSION] = Readings(self._rows, templates(), clock)
@@ -141,6 +145,19 @@ class Trigger:
         away = self._clock.now() - seen
         if away > WORKER_AWAY:
             raise NotReady(f"no worker was seen for {away // SECOND} s")
+
+    def _check_spools(self) -> str | None:
+        """Raises that are held back are no fault of this service: it says so, and is ready."""
+        with connected(self._database):
+            machines = spool_rows(self._rows)
+        now = self._clock.now()
+        told = [
+            f"raises wait for {each.machine}, {(now - each.at) // SECOND} s behind: {each.waiting} signals wait there"
+            for each in machines
+            if each.state == "here" and now - each.at > SPOOL_BEHIND
+        ]
+        told += [f"{each.machine} was passed over" for each in machines if each.state == "passed"]
+        return "; ".join(told) or None
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> Flask:

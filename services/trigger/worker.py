@@ -17,7 +17,7 @@ from contracts.templates import use_templates
 from contracts.times import SECOND
 from contracts.tokens import TokenState
 from contracts.topology import moments_topology, partition_queue
-from contracts.wire import Marker
+from contracts.wire import Marker, SpoolWord
 from services.trigger.alarm import Alarm
 from services.trigger.answers import answer_reader
 from services.trigger.changes import Changes
@@ -31,6 +31,7 @@ from services.trigger.lateness import note_sent
 from services.trigger.markers import Markers
 from services.trigger.refusals import refusal_reader
 from services.trigger.registry import Registry
+from services.trigger.spools import Spools
 from services.trigger.store import records, waits
 from services.trigger.store.cache import Cache
 from services.trigger.store.migrations import MIGRATIONS
@@ -79,6 +80,7 @@ class Worker:
         self._topology = moments_topology(settings.partitions)
         self._publisher = broker.publisher(self._topology)
         self._markers = Markers(self._publisher, clock)
+        self._spools = Spools(self._transaction, clock, settings.spool_patience)
         self._epochs: dict[int, int] = {}
         self._credits: dict[int, int] = {}
         self._relay = RelayThread(self._make_relay())
@@ -160,6 +162,7 @@ class Worker:
         self._keeper.abandon()
         self._sweeper.abandon()
         self._markers.renew()
+        self._spools.begin()
         self._learn_states()
         consumer = self._broker.consumer(
             [partition_queue(n) for n in range(self._settings.partitions)], prefetch=4 * BATCH
@@ -188,6 +191,7 @@ class Worker:
             self._take(consumer, deliveries)
         if self._credits:
             self._fire()
+        self._spools.note()
         self._keeper.step()
         self._sweeper.step()
 
@@ -199,10 +203,11 @@ class Worker:
             self._dead_letter(delivery, reason)
         for tombstone in found.tombstones:
             self._erase(tombstone)
+        self._spools.meet(found.words)
         consumer.ack(deliveries[-1])
         self._alarm.at(applied.earliest_due)
-        for marker in found.markers:
-            self._take_marker(marker)
+        for each in found.told:
+            self._hear(each)
 
     def _own(self, partitions: set[int]) -> None:
         """Take the partitions of which this session gets its first delivery."""
@@ -213,9 +218,10 @@ class Worker:
             taken = {n: records.take_partition(self._rows, n, self._settings.trigger_name) for n in new}
             settled = records.settled_versions(self._rows, new)
             self._eraser.load(self._rows)
+            waited_for = self._spools.own(self._rows, new)
         self._cache.clear()  # what was read of these partitions before may be another's past
         self._epochs.update(taken)
-        self._markers.forget(new)
+        self._markers.forget(new, void=waited_for)
         self._alarm.at(self._clock.now())
         for state in list(self._registry.states.values()):
             moment = self._registry.moment(state.id)
@@ -283,9 +289,13 @@ class Worker:
     def _publish_dead(self, body: bytes, partition: int, reason: str) -> None:
         self._publisher.publish(dead_letter(body, partition_queue(partition), reason)).result(_CONFIRM)
 
-    def _take_marker(self, marker: Marker) -> None:
-        if self._markers.take(marker) and marker.partition in self._epochs:
-            self._credits[marker.partition] = marker.at
+    def _hear(self, told: Marker | SpoolWord) -> None:
+        """A marker of one's own lets waits be raised; a word of a machine with a spool says up to when."""
+        if isinstance(told, SpoolWord):
+            if self._spools.hear(told):
+                self._alarm.at(self._clock.now())
+        elif self._markers.take(told) and told.partition in self._epochs:
+            self._credits[told.partition] = self._spools.until(told.partition, told.at)
 
     def _fire(self) -> None:
         now = self._clock.now()
@@ -297,7 +307,9 @@ class Worker:
             partitions = list(self._credits)
             self._credits.clear()
             due = waits.next_due(self._rows, partitions)
-            self._alarm.at(min(due.values(), default=None))
+            # What is held back goes on with a machine's next word, else with the sweeper.
+            held = {n for n in self._spools.held if due.get(n, now) <= now}
+            self._alarm.at(min((instant for n, instant in due.items() if n not in held), default=None))
 
     @contextmanager
     def _transaction(self) -> Iterator[Rows]:
@@ -362,7 +374,7 @@ class Worker:
     def _sweep(self) -> None:
         with self._guarded("sweep"), connected(self._database):
             caught = self._send_markers()
-            if caught:
+            if caught and not self._spools.held:
                 _log.info("worker.sweeper_caught", partitions=caught)
             self._ask_for_unsent()
             resend_tombstones(Rows(self._database), self._publisher, self._clock.now())

@@ -209,8 +209,11 @@ class Spool:
         with self._keeping:
             return _standing(self._keeper, self._bound)
 
-    def erase(self, configuration: str, id_type: str, value: str) -> int:
-        """Delete what waits here of a customer (normalised, DOMAIN §2.1), a part to a transaction; how many signals."""
+    def erase(self, configuration: str, id_type: str, value: str, until: int) -> int:
+        """Delete what waits of a customer (normalised, DOMAIN §2.1) since an instant (µs) or before; how many signals.
+
+        A part goes to a transaction. What came a moment before may stay: trigger drops it when it arrives.
+        """
         person, erased, place = self.person(configuration, id_type, value), 0, 0
         while True:
             with self._keeping, _transaction(self._keeper):
@@ -218,9 +221,9 @@ class Spool:
                 last = self._keeper.execute(f"SELECT MAX(id) FROM ({part})", (place,)).fetchone()[0]  # noqa: S608
                 if last is None:
                     return erased
-                span = (place, last, person)
                 erased += self._keeper.execute(
-                    "DELETE FROM spool WHERE id > ? AND id <= ? AND person = ?", span
+                    "DELETE FROM spool WHERE id > ? AND id <= ? AND person = ? AND at <= ?",
+                    (place, last, person, until),
                 ).rowcount
                 place = last
 
@@ -274,14 +277,14 @@ class Spool:
         return found
 
 
-def look(folder: Path) -> Standing | None:
+def look(folder: Path, megabytes: int = 0) -> Standing | None:
     """How the spool in a data folder stands, seen from outside; None where there is none."""
     path = folder / FILE
     if not path.exists():
         return None
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_WAIT_FOR_LOCK)
     try:
-        return _standing(connection, 0)
+        return _standing(connection, megabytes * _MEGABYTE)
     finally:
         connection.close()
 

@@ -11,7 +11,7 @@ from services.trigger.housekeeping.received import forget_received_kinds
 from services.trigger.housekeeping.refusals import forget_refused
 from services.trigger.housekeeping.rollups import forget_outcomes, forget_rollups
 from services.trigger.housekeeping.webhooks import forget_deliveries
-from services.trigger.housekeeping.workers import forget_workers
+from services.trigger.housekeeping.workers import forget_machines, forget_workers
 
 DUTIES = (
     Duty("processes", forget_processes, everywhere=True),
@@ -29,6 +29,7 @@ DUTIES = (
     Duty("outcomes", forget_outcomes),
     Duty("workers", forget_workers),
     Duty("receipts", forget_receipts),
+    Duty("spools", forget_machines),
 )
 """In the order of a round."""
 

@@ -9,6 +9,7 @@ from services.trigger.store.profiles import PROFILES_MIGRATION, PROFILES_SINCE_M
 from services.trigger.store.received import RECEIVED_MIGRATION
 from services.trigger.store.refused import REFUSED_MIGRATION
 from services.trigger.store.rollups import ROLLUPS
+from services.trigger.store.spools import SPOOLS_MIGRATION
 from services.trigger.store.tokens import TOKENS_MIGRATION
 from services.trigger.webhooks.tables import webhooks_migration
 from shared.outbox import outbox_migration
@@ -140,4 +141,5 @@ MIGRATIONS = (
     TOKENS_MIGRATION,
     RETIMED_MIGRATION,
     ERASURES_MIGRATION,
+    SPOOLS_MIGRATION,
 )
