@@ -145,6 +145,9 @@ class Settings:
     environment: str = _variable(
         "MOMENTS_ENVIRONMENT", "What this installation is called, shown on every page: production, staging, …"
     )
+    sample_shop: str = _variable(
+        "MOMENTS_SAMPLE_SHOP", "Where the demo's shop is, which the app leads to; `up --demo` sets it."
+    )
     live_pages: int = _variable(
         "MOMENTS_LIVE_PAGES",
         "Pages of the app that are told of news at a time; each takes a thread of config and a listener of trigger.",
@@ -268,6 +271,7 @@ class Settings:
             streams=read.number("streams", 0, 500),
             live_pages=read.number("live_pages", 0, 500),
             environment=read.text("environment")[:40],
+            sample_shop=read.url("sample_shop"),
             log_level=read.choice("log_level", _LEVELS),
             trigger_name=read.text("trigger_name"),
             public_url=read.url("public_url"),

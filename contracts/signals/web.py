@@ -20,11 +20,13 @@ def method_of(kind: SignalKind) -> str:
     return _NAMES.get(kind.name, f"{kind.verb}{kind.group.title()}")
 
 
-def snippet(url: str, key: str) -> str:
+def snippet(url: str, key: str, *, consent_required: bool = False) -> str:
     """The lines for a page's head: calls are kept until the script has come, also when it never comes.
 
+    `consent_required`: nothing is kept or sent before `Signals.setConsent(true)`.
     The syntax is ES5, all that Google Tag Manager takes in a custom HTML tag.
     """
+    consent = ", consentRequired: true" if consent_required else ""
     return (
         "<script>\n"
         "  window.Signals = window.Signals || new Proxy({ q: [] }, {\n"
@@ -34,7 +36,7 @@ def snippet(url: str, key: str) -> str:
         "      };\n"
         "    }\n"
         "  });\n"
-        f"  Signals.setApiKey({_quoted(key)}, {{ endpoint: {_quoted(url)} }});\n"
+        f"  Signals.setApiKey({_quoted(key)}, {{ endpoint: {_quoted(url)}{consent} }});\n"
         "</script>\n"
         f'<script async src="{url}{SCRIPT}"></script>'
     )

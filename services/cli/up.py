@@ -185,6 +185,8 @@ def up(host: str | None, port_base: int | None, with_demo: bool, data: str | Non
         if wake.stops:
             return
         environ.update(PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1")
+        if with_demo:
+            environ.setdefault("MOMENTS_SAMPLE_SHOP", _shop_of(settings))
         supervisor = Supervisor(clock, say)
         house = House(settings, folder, environ, clock, wake, supervisor)
         note({"pid": os.getpid(), **house.urls})
@@ -234,10 +236,14 @@ def _start_demo(house: House) -> None:
     _open_shop(house, made.web_key)
 
 
+def _shop_of(settings: Settings) -> str:
+    """Where browsers find the demo's own shop."""
+    return f"http://{demo.SHOP_SITE}:{settings.port_base + demo.SHOP_AFTER}"
+
+
 def _open_shop(house: House, key: str) -> None:
     """A shop to walk about in, beside the invented visitors; without it the demo goes on."""
-    port = house.settings.port_base + demo.SHOP_AFTER
-    url = f"http://{demo.SHOP_SITE}:{port}"
+    port, url = house.settings.port_base + demo.SHOP_AFTER, _shop_of(house.settings)
     if ports_taken("127.0.0.1", (port,)):
         say(f"The demo's own shop is not opened: port {port} is taken.")
         return

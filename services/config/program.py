@@ -24,7 +24,10 @@ EXTENSION = "moments-config"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What views call. `environment`: what the operator calls this installation, shown on every page."""
+    """What views call. `environment`: what the operator calls this installation, shown on every page.
+
+    `sample_shop`: where the demo's shop is; empty where there is none.
+    """
 
     configurations: Configurations
     moments: Moments
@@ -37,6 +40,7 @@ class Program:
     clock: Clock
     ingestion: IngestionClient
     environment: str = ""
+    sample_shop: str = ""
     secrets: ShownOnce = field(default_factory=ShownOnce)
 
 

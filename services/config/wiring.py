@@ -86,6 +86,7 @@ class Config:
             clock,
             IngestionClient(settings.ingestion_url, settings.public_signals_url),
             settings.environment,
+            settings.sample_shop,
         )
         self.access = make_access(self.store, audit, publication, settings, clock, passwords)
         self._app_url = settings.app_url

@@ -7,6 +7,8 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from hashlib import blake2b
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -107,6 +109,41 @@ def test_another_journey_sees_moments_too(demo: Up) -> None:
     assert done.returncode == 0, done.stderr
     assert len({event["id"] for event in events}) == 2
     assert all(event["type"] in ("moment.cart_abandon", "moment.browse_abandon") for event in events)
+
+
+def test_neither_the_address_nor_the_browser_of_a_visitor_is_in_any_store_or_log(demo: Up) -> None:
+    demo.line(MOMENT.match, timeout=60)  # its shop stands by now
+    address, agent, whose = "127.77.66.55", "Mozilla/5.0 (Peculiar; rv:77.66)", "traceable@example.com"
+    configuration = demo.client("config").call("GET", "/api/v1/audience-configurations").document["items"][0]
+    key = next(each["id"] for each in configuration["keys"] if each["type"] == "web")
+    site = configuration["domains"][0]
+
+    def sent(path: str, key: str, **data: object) -> int:
+        connection = HTTPConnection("127.0.0.1", demo.port_base + 1, source_address=(address, 0))
+        body = {"id": path + key, "time": "2026-11-23T10:15:30Z", "data": {"email": whose, "site": site, **data}}
+        headers = {"X-Api-Key": key, "Origin": f"https://{site}", "User-Agent": agent, "X-Forwarded-For": address}
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json", **headers})
+        with connection.getresponse() as answer:
+            answer.read()
+        connection.close()
+        return answer.status
+
+    def known(outcome: str) -> bool:
+        path = f"/api/v1/signals/recent?profile={whose}&idType=email&outcome={outcome}"
+        return bool(demo.client("trigger").call("GET", path).document["items"])
+
+    assert sent("/v1/signals/page/view", key) == 200
+    assert sent("/v1/signals/cart/add", key) == 422
+    assert sent("/v1/signals/page/view", "pk_nobody") == 401
+    wait_until(lambda: known("accepted") and known("refused"), "trigger to know both signals", 30)
+
+    files = [path for path in demo.data.rglob("*") if path.is_file()]
+    held = {path.name: path.read_bytes() for path in files}
+    assert any(whose.encode() in content for content in held.values()), "the signals themselves are found like this"
+    unkeyed = blake2b(f"address\0{address}".encode(), digest_size=8).digest()
+    for trace in (address.encode(), b"Peculiar", unkeyed, unkeyed[::-1]):
+        assert [name for name, content in held.items() if trace in content] == []
+    assert address not in "\n".join(demo.seen)
 
 
 def test_a_recorded_log_is_sent_in(demo: Up, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from services.config.states import configuration_state
-from services.config.ui.snippets import offered
+from services.config.ui.snippets import offered, snippets
 from tests.support.browsing import Browser, make_administrator, make_user
-from tests.support.configuring import CONFIGURATIONS
+from tests.support.configuring import CONFIGURATIONS, running_config
 from tests.support.ingestion import configure, settings_for, start_ingestion, wait_until
 from tests.support.installation import Installation, running_installation
 from tests.support.serving import served
@@ -392,6 +392,32 @@ def test_only_ways_that_ingestion_has_are_offered() -> None:
     assert offered({"/sdk/signals.js": True}.get) == ("web", "server")  # type: ignore[arg-type]
     assert offered(lambda _: None) == ("fetch", "server")
     assert offered(lambda _: True) == ("web", "server", "segment")
+
+
+def test_where_consent_is_required_the_snippets_ask_and_say_so(installation: Installation, browser: Browser) -> None:
+    strict, plain = make(browser, consent="on"), make(browser)
+
+    asked, not_asked = unescape(browser.get(strict).text), unescape(browser.get(plain).text)
+
+    for line in ("consent: true,", '"consent":true,'):
+        assert line in asked
+        assert line not in not_asked
+    known = installation.config.service.program.configurations.get(strict.rpartition("/")[2])
+    (web, segment) = snippets(known, "https://signals.example.com", ("web", "segment"))
+    assert ", consentRequired: true });" in web.text
+    assert "Signals.setConsent(true);" in web.text
+    assert "context: { consent: true }," in segment.text
+
+
+def test_the_sample_shop_is_led_to_by_the_configuration_that_it_sells_for(tmp_path: Path) -> None:
+    with running_config(tmp_path, start=False, MOMENTS_SAMPLE_SHOP="http://shop.localhost:8084") as config:
+        browser = make_administrator(config.service)
+        shop, other = make(browser, domains="shop.localhost"), make(browser)
+
+        link = re.compile(r'href="http://shop\.localhost:8084"\s+target="_blank"\s+rel="noopener"')
+        assert link.search(browser.get(shop).text)
+        assert not link.search(browser.get(other).text)
+        assert link.search(browser.get("/signals").text)
 
 
 def test_snippets_hold_the_real_keys_and_host(installation: Installation, browser: Browser, tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def _context() -> dict[str, Any]:
         "is_fragment": wants_fragment(),
         "done": done_words(),
         "environment": program().environment,
+        "sample_shop": program().sample_shop,
     }
 
 

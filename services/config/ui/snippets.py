@@ -51,12 +51,13 @@ def snippets(
     keys = {key.type: key.id for key in configuration.keys if key.expires_at is None}
     site = site_of(configuration) or "shop.example.com"
     pair = f"{keys.get('server', '')}:{secret or SECRET}"
+    consent = configuration.consent_required
     made = {
-        "web": Snippet("web", "web", _sdk(keys.get("web", ""), url), "html"),
-        "fetch": Snippet("fetch", "web", _fetch(keys.get("web", ""), url, site), "html"),
-        "server": Snippet("server", "server", _curl(pair, url, None, site), "sh"),
-        "signed": Snippet("signed", "server", _signed(pair.partition(":")[0], url, site, signing), "sh"),
-        "segment": Snippet("segment", "server", _segment(pair, url), "js"),
+        "web": Snippet("web", "web", _sdk(keys.get("web", ""), url, consent), "html"),
+        "fetch": Snippet("fetch", "web", _fetch(keys.get("web", ""), url, site, consent), "html"),
+        "server": Snippet("server", "server", _curl(pair, url, None, site, consent), "sh"),
+        "signed": Snippet("signed", "server", _signed(pair.partition(":")[0], url, site, signing, consent), "sh"),
+        "segment": Snippet("segment", "server", _segment(pair, url, consent), "js"),
     }
     return [made[name] for name in names]
 
@@ -70,7 +71,8 @@ def site_of(configuration: AudienceConfiguration) -> str:
 def curl_of_web_key(configuration: AudienceConfiguration, url: str) -> str:
     """A line that sends a signal as a web page of the first domain would; it needs no secret."""
     key = current_key(configuration, "web")
-    return _curl(key.id if key else "", url, f"https://{site_of(configuration)}", site_of(configuration))
+    site = site_of(configuration)
+    return _curl(key.id if key else "", url, f"https://{site}", site, configuration.consent_required)
 
 
 def pretty(document: Any) -> str:
@@ -78,17 +80,19 @@ def pretty(document: Any) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _sdk(key: str, url: str) -> str:
-    return f"""{snippet(url, key)}
+def _sdk(key: str, url: str, consent: bool) -> str:
+    asked = "  // once the visitor consents:\n  Signals.setConsent(true);\n" if consent else ""
+    return f"""{snippet(url, key, consent_required=consent)}
 <script>
-  // at log-in, once:
+{asked}  // at log-in, once:
   Signals.identify({{ email: {_script(_EMAIL)} }});
   // when something is put into the cart:
   Signals.addToCart({{ items: [{_script(_ITEM)}] }});
 </script>"""
 
 
-def _fetch(key: str, url: str, site: str) -> str:
+def _fetch(key: str, url: str, site: str, consent: bool) -> str:
+    said = "\n      consent: true," if consent else ""
     data = {"email": _EMAIL, "site": site, "items": [_ITEM]}
     return f"""<script>
   // when something is put into the cart:
@@ -97,29 +101,32 @@ def _fetch(key: str, url: str, site: str) -> str:
     headers: {{ "Content-Type": "application/json", "X-Api-Key": {_script(key)} }},
     body: JSON.stringify({{
       id: crypto.randomUUID(),
-      time: new Date().toISOString(),
+      time: new Date().toISOString(),{said}
       data: {_script(data)}
     }})
   }});
 </script>"""
 
 
-def _curl(key: str, url: str, origin: str | None, site: str) -> str:
+def _curl(key: str, url: str, origin: str | None, site: str, consent: bool) -> str:
     named = f" \\\n  -H {shlex.quote(f'Origin: {origin}')}" if origin else ""
-    data = json.dumps({"email": _EMAIL, "site": site, "items": [_ITEM]}, separators=(",", ":"))
     return (
         f"curl {shlex.quote(f'{url}/v1/signals/cart/add')} \\\n"
         f"  -H 'Content-Type: application/json' \\\n  -H {shlex.quote(f'X-Api-Key: {key}')}{named} \\\n"
-        """  -d '{"id":"'$(date +%s)-$RANDOM'","time":"'$(date -u +%FT%TZ)'","data":"""
-        f"{data}}}'"
+        f"  -d {_body(site, consent)}"
     )
 
 
-def _signed(key: str, url: str, site: str, signing: str) -> str:
-    path = "/v1/signals/cart/add"
+def _body(site: str, consent: bool) -> str:
+    """A signal as a word of a shell, which fills in id and time."""
+    said = '"consent":true,' if consent else ""
     data = json.dumps({"email": _EMAIL, "site": site, "items": [_ITEM]}, separators=(",", ":"))
-    body = f"""'{{"id":"'$(date +%s)-$RANDOM'","time":"'$(date -u +%FT%TZ)'","data":{data}}}'"""
-    return f"""body={body}
+    return f"""'{{"id":"'$(date +%s)-$RANDOM'","time":"'$(date -u +%FT%TZ)'",{said}"data":{data}}}'"""
+
+
+def _signed(key: str, url: str, site: str, signing: str, consent: bool) -> str:
+    path = "/v1/signals/cart/add"
+    return f"""body={_body(site, consent)}
 timestamp=$(date +%s)
 signature=$(printf %s "$timestamp.{path}.$body" |
   openssl dgst -sha256 -hmac {shlex.quote(signing or SIGNING_SECRET)} -r | cut -d ' ' -f 1)
@@ -132,13 +139,14 @@ curl {shlex.quote(f"{url}{path}")} \\
 """.strip()
 
 
-def _segment(pair: str, url: str) -> str:
+def _segment(pair: str, url: str, consent: bool) -> str:
+    said = "\n  context: { consent: true }," if consent else ""
     return f"""import {{ Analytics }} from "@segment/analytics-node";
 
 const analytics = new Analytics({{ writeKey: {_script(pair)}, host: {_script(url)} }});
 analytics.track({{
   userId: {_script(_EMAIL)},
-  event: "Product Added",
+  event: "Product Added",{said}
   properties: {{ product_id: "mug", name: "Blue mug", quantity: 1, price: 12.5, currency: "EUR" }}
 }});"""
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
+from contracts.configurations import domain_allows
 from contracts.signals import PROFILE_FIELDS
 from services.config.access import needs, viewer
 from services.config.access.guard import local_path
@@ -141,6 +142,7 @@ def panel_page(
         "signing_secret": signing,
         "snippets": snippets(configuration, ingestion.public_url, offered(ingestion.serves), secret, signing or ""),
         "site": site_of(configuration),
+        "sells_here": domain_allows(configuration.domains, urlsplit(program().sample_shop).hostname or ""),
         "tested": request.args.get("tested", "")[:100],
         "test_fault": None,
         "ingestion_url": ingestion.url,
