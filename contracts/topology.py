@@ -19,6 +19,10 @@ SNAPSHOT_REQUESTS = "moments.config.snapshot-requests"
 DEAD_LETTERS = "moments.dead-letters"
 REFUSALS = "moments.refusals"
 """Exchange and queue of the refused signals that ingestion tells of."""
+REPLAYS = "moments.replays"
+"""Exchange and queue of the refused signals that ingestion is asked to read again."""
+REPLAYED = "moments.replayed"
+"""Exchange and queue of what became of them."""
 KEY_USES = "moments.key-uses"
 """Exchange and queue of the latest uses of keys that ingestion tells of."""
 WEBHOOKS = "moments.webhooks"
@@ -153,6 +157,8 @@ def moments_topology(partitions: int) -> Topology:
         Queue(DEAD_LETTERS, max_length=1_000_000, overflow="drop-head"),
         Queue(SNAPSHOT_REQUESTS, dead_letter=DEAD_LETTERS),
         Queue(REFUSALS, max_length=20_000, overflow="drop-head", dead_letter=DEAD_LETTERS),
+        Queue(REPLAYS, dead_letter=DEAD_LETTERS),
+        Queue(REPLAYED, dead_letter=DEAD_LETTERS),
         Queue(KEY_USES, max_length=20_000, overflow="drop-head", dead_letter=DEAD_LETTERS),
         WEBHOOKS_QUEUE,
         Queue(ERASURES_DONE, dead_letter=DEAD_LETTERS),
@@ -165,6 +171,8 @@ def moments_topology(partitions: int) -> Topology:
         Binding(LOST, LOST, ""),
         Binding(DEAD_LETTERS, DEAD_LETTERS, ""),
         Binding(REFUSALS, REFUSALS, ""),
+        Binding(REPLAYS, REPLAYS, ""),
+        Binding(REPLAYED, REPLAYED, ""),
         Binding(KEY_USES, KEY_USES, ""),
         Binding(ERASURES_DONE, ERASURES_DONE, ""),
         *(Binding(ERASURES, erasures_queue(reader), "") for reader in ERASURE_READERS),
@@ -182,6 +190,8 @@ def moments_topology(partitions: int) -> Topology:
             Exchange(CONFIGURATION, "topic"),
             Exchange(DEAD_LETTERS, "fanout"),
             Exchange(REFUSALS, "fanout"),
+            Exchange(REPLAYS, "fanout"),
+            Exchange(REPLAYED, "fanout"),
             Exchange(KEY_USES, "fanout"),
             Exchange(ERASURES, "fanout"),
             Exchange(ERASURES_DONE, "fanout"),

@@ -1,4 +1,4 @@
-"""Bytes of the messages between services, other than signals: states, requests, markers, refusals, uses of keys."""
+"""Bytes of the messages between services, other than signals: states, markers, refusals, replays, uses of keys."""
 
 from __future__ import annotations
 
@@ -42,13 +42,16 @@ class SpoolWord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class SignalRefused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """Ingestion refused a signal. It holds no secret and no content.
+    """Ingestion refused a signal. It holds no secret.
 
     `configuration`: that of the key; empty where none has such a key, and then `profile` is, too. `key`: its id; the
     first characters of one that is not known.
     `id`: of this message. `at`: when it was received, µs. `status`, `code`, `reason`, `faults` (pointer, reason): as
     the sender was told. `kind`: as far as it was named. `time`, `source`, `signal` (its id): as they were sent, as
     far as they could be read. `profile`: normalised (DOMAIN §2.1); empty, like `id_type`, when it could not be.
+    `sent`: the signal as it was read, JSON; empty where it is not kept, and then `unkept` is the word for why.
+    `origin`: of the request that brought it, told with it alone. `final`: what was wrong does not stand in `sent`, no
+    replay can mend it.
     """
 
     id: str
@@ -66,6 +69,41 @@ class SignalRefused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     id_type: str = ""
     profile: str = ""
     key: str = ""
+    origin: str = ""
+    sent: str = ""
+    unkept: str = ""
+    final: bool = False
+
+
+class SignalReplay(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """Trigger asks ingestion to read a refused signal again, by what holds now.
+
+    `replay`: the request that it belongs to; `refusal`: the id of its `SignalRefused`, of which the other fields are.
+    """
+
+    replay: str
+    refusal: str
+    at: int
+    configuration: str
+    key: str
+    sent: str
+    kind: str = ""
+    origin: str = ""
+
+
+class SignalReplayed(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """What became of a replayed signal. `at`: when it was read, µs. `status`: 200, then it is stored; else as refused.
+
+    `code`, `reason`, `faults` (pointer, reason): as a sender would be told now.
+    """
+
+    replay: str
+    refusal: str
+    at: int
+    status: int
+    code: str = ""
+    reason: str = ""
+    faults: tuple[tuple[str, str], ...] = ()
 
 
 class KeyUsed(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -87,6 +125,10 @@ SPOOL_WORD_TYPE = "application/vnd.moments.spool-word+json"
 SPOOL_ID_PREFIX = f"{MARKER_ID_PREFIX}spool:"
 SIGNAL_REFUSED = "signal.refused"
 """Type and routing key of a refusal."""
+SIGNAL_REPLAY = "signal.replay"
+"""Type and routing key of the wish to read a refused signal again."""
+SIGNAL_REPLAYED = "signal.replayed"
+"""Type and routing key of what became of it."""
 KEY_USED = "key.used"
 """Type and routing key of a key's use."""
 
@@ -97,6 +139,8 @@ _token = msgspec.json.Decoder(TokenState)
 _marker = msgspec.json.Decoder(Marker)
 _spool_word = msgspec.json.Decoder(SpoolWord)
 _refused = msgspec.json.Decoder(SignalRefused)
+_replay = msgspec.json.Decoder(SignalReplay)
+_replayed = msgspec.json.Decoder(SignalReplayed)
 _used = msgspec.json.Decoder(KeyUsed)
 
 
@@ -149,6 +193,22 @@ def decode_signal_refused(body: bytes) -> SignalRefused:
     """A refused signal; raises UnreadableMessage."""
     try:
         return _refused.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableMessage(str(error)) from error
+
+
+def decode_signal_replay(body: bytes) -> SignalReplay:
+    """A signal to be read again; raises UnreadableMessage."""
+    try:
+        return _replay.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableMessage(str(error)) from error
+
+
+def decode_signal_replayed(body: bytes) -> SignalReplayed:
+    """What became of one; raises UnreadableMessage."""
+    try:
+        return _replayed.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableMessage(str(error)) from error
 

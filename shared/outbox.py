@@ -6,7 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import peewee
@@ -212,10 +212,18 @@ class Relay:
             self._database.execute_sql(statement, [instant, *ids])
 
 
+class Publishes(Protocol):
+    """What a relay does."""
+
+    def run_once(self) -> int:
+        """Publish some of what waits; how much."""
+        ...
+
+
 class RelayThread:
     """Runs a relay: at once after `nudge`, else every `interval` seconds; goes on after any failure."""
 
-    def __init__(self, relay: Relay, *, interval: float = 1.0, name: str = "relay") -> None:
+    def __init__(self, relay: Publishes, *, interval: float = 1.0, name: str = "relay") -> None:
         self._relay = relay
         self._interval = interval
         self._wake = threading.Event()

@@ -129,7 +129,12 @@ class Settings:
     )
     templates: Path | None = _variable("MOMENTS_TEMPLATES", "Folder of templates of one's own, a TOML file each.")
     refusals_kept: int = _variable(
-        "MOMENTS_REFUSALS_DAYS", "Days for which refused signals are kept for explanations.", default="7"
+        "MOMENTS_REFUSALS_DAYS", "Days for which refused signals are kept, for explanations and replays.", default="7"
+    )
+    refusals_size: int = _variable(
+        "MOMENTS_REFUSALS_MEGABYTES",
+        "What is kept of the contents of refused signals, all together; 0: nothing, and none can be replayed.",
+        default="256",
     )
     receipts_kept: int = _variable(
         "MOMENTS_ERASURES_DAYS",
@@ -267,6 +272,7 @@ class Settings:
             templates=read.folder("templates"),
             refusals_kept=read.number("refusals_kept", 1, 3_650) * _DAY,
             receipts_kept=read.number("receipts_kept", 30, 36_500) * _DAY,
+            refusals_size=read.number("refusals_size", 0, 1_000_000) * 1_000_000,
             minutes_kept=read.number("minutes_kept", 48, 168) * _HOUR,
             streams=read.number("streams", 0, 500),
             live_pages=read.number("live_pages", 0, 500),

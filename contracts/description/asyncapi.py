@@ -18,6 +18,8 @@ from contracts.topology import (
     KEY_USES,
     PARTITIONS,
     REFUSALS,
+    REPLAYED,
+    REPLAYS,
     SIGNALS,
     UNROUTED,
     Exchange,
@@ -27,6 +29,8 @@ from contracts.wire import SPOOL_WORD
 
 VERSION = "0.1.0"
 _BINDING = "0.3.0"
+_SERVICES = (CONFIGURATION, REFUSALS, REPLAYS, REPLAYED, KEY_USES, ERASURES, ERASURES_DONE)
+"""Exchanges between services, whose messages have channels of their own."""
 _PERSISTENT = 2
 _ABOUT = """Moments takes signals of known customers over HTTP and publishes, at least once, moments, signals and
 profiles of audiences to the topic exchange `moments.journeys`, as structured-mode CloudEvents in persistent messages.
@@ -127,7 +131,7 @@ def _service_channels(messages: Iterable[Described]) -> dict[str, Any]:
         },
     }
     for message in messages:
-        if message.exchange in (CONFIGURATION, REFUSALS, KEY_USES, ERASURES, ERASURES_DONE):
+        if message.exchange in _SERVICES:
             channels[message.name] = _channel(message.name, message.summary, message.exchange, [message.name])
     return channels
 

@@ -31,13 +31,26 @@ from contracts.signals import (
 from contracts.templates import Template, validate_settings
 from contracts.times import MINUTE, SECOND, from_rfc3339, parse_duration, to_datetime
 from contracts.tokens import TokenState
-from contracts.wire import KeyUsed, Marker, SignalRefused, SnapshotRequest, SpoolWord
+from contracts.wire import (
+    KeyUsed,
+    Marker,
+    SignalRefused,
+    SignalReplay,
+    SignalReplayed,
+    SnapshotRequest,
+    SpoolWord,
+)
 
 TIME = from_rfc3339("2026-11-23T10:15:30.123Z")
 SITE = "shop.example.com"
 ADA = "ada@example.com"
 _SOURCE = "shop-web"
 _KEY = "pk_1b2f0c"
+_REFUSAL = "5d1f0c0a9b6e4b0e8f3a2c1d0e9f8a7b"
+_REPLAY = "0c2b8a52-6f0f-4c0e-9d5c-6b6f2f0c9e11"
+_SENT = (
+    '{"id":"s-77","time":"2026-11-23T10:15:30.123Z","source":"shop-web","data":{"email":"ada@example.com","items":[]}}'
+)
 _CONFIGURATION = Reference(str(uuid5(NAMESPACE_URL, "moments:configuration")), "Web shop")
 _AUDIENCE = AudienceState(id="customers", name="Customers")
 _MUG = Item(
@@ -251,7 +264,7 @@ def refused_message() -> bytes:
     """A refusal of a signal without items."""
     return msgspec.json.encode(
         SignalRefused(
-            id="5d1f0c0a9b6e4b0e8f3a2c1d0e9f8a7b",
+            id=_REFUSAL,
             at=TIME + SECOND,
             status=422,
             code="invalid",
@@ -266,6 +279,39 @@ def refused_message() -> bytes:
             id_type="email",
             profile=ADA,
             key=_KEY,
+            origin=f"https://{SITE}",
+            sent=_SENT,
+        )
+    )
+
+
+def replay_message() -> bytes:
+    """A wish to read that signal again."""
+    return msgspec.json.encode(
+        SignalReplay(
+            replay=_REPLAY,
+            refusal=_REFUSAL,
+            at=TIME + SECOND,
+            configuration=STATE.id,
+            key=_KEY,
+            sent=_SENT,
+            kind="cart/add",
+            origin=f"https://{SITE}",
+        )
+    )
+
+
+def replayed_message() -> bytes:
+    """It is still refused."""
+    return msgspec.json.encode(
+        SignalReplayed(
+            replay=_REPLAY,
+            refusal=_REFUSAL,
+            at=TIME + MINUTE,
+            status=422,
+            code="invalid",
+            reason="The signal is not valid.",
+            faults=(("/data/items", "Shorter than minimum length 1."),),
         )
     )
 

@@ -345,6 +345,11 @@ SPOOL_WORD: dict[str, Fragment] = {
     "leaving": {"type": "boolean", "description": "It keeps nothing back until it speaks again."},
     "nonce": text("Empty: who knows no words takes this for a marker of another."),
 }
+SIGNAL_REFUSED_FAULTS: Fragment = listing(
+    "What was wrong, up to five; absent when nothing in particular.",
+    listing("A JSON pointer into the signal, and the reason.", {"type": "string"}, minItems=2, maxItems=2),
+)
+
 SIGNAL_REFUSED: dict[str, Fragment] = {
     "id": text("Of this message."),
     "at": micros("When the signal was received."),
@@ -352,10 +357,7 @@ SIGNAL_REFUSED: dict[str, Fragment] = {
     "code": text("The reason as a word, as the sender was told."),
     "reason": text("The reason in words, as the sender was told."),
     "configuration": text("The id of the audience configuration that was to get it; empty where its key is unknown."),
-    "faults": listing(
-        "What was wrong, up to five; absent when nothing in particular.",
-        listing("A JSON pointer into the signal, and the reason.", {"type": "string"}, minItems=2, maxItems=2),
-    ),
+    "faults": SIGNAL_REFUSED_FAULTS,
     "kind": text("The kind of signal, as far as it was named."),
     "time": micros("When it happened, as it was sent; absent when it could not be read."),
     "source": text("Its source, as far as it could be read."),
@@ -364,6 +366,31 @@ SIGNAL_REFUSED: dict[str, Fragment] = {
     "idType": text("How the profile was addressed; absent, like the profile, when it could not be read."),
     "profile": text("The customer's address, in normal form."),
     "key": text("The id of the key that it came with, never its secret; of an unknown key the first characters."),
+    "origin": text("The Origin of the request, as its header said; absent when it had none."),
+    "sent": text("The signal as it was read, as JSON text without secrets; absent when it is not kept."),
+    "unkept": text("Why it is not kept, as a word; absent when it is, and in messages of older versions."),
+    "final": {"type": "boolean", "description": "What was wrong does not stand in `sent`: no replay can mend it."},
+}
+
+SIGNAL_REPLAY: dict[str, Fragment] = {
+    "replay": text("The id of the request for replays that it belongs to."),
+    "refusal": text("The id of the message by which its refusal was told."),
+    "at": micros("When the signal was received, and refused."),
+    "configuration": text("The id of the audience configuration that is to get it."),
+    "key": text("The id of the key that it came with."),
+    "sent": text("The signal as it was read, as JSON text."),
+    "kind": text("The kind of signal, as far as it was named."),
+    "origin": text("The Origin of the request that brought it; absent when it had none."),
+}
+
+SIGNAL_REPLAYED: dict[str, Fragment] = {
+    "replay": text("The id of the request for replays that it belonged to."),
+    "refusal": text("The id of the message by which its refusal was told."),
+    "at": micros("When the signal was read again."),
+    "status": count("200 when it is stored; else the HTTP status that a sender would get now.", 200),
+    "code": text("The reason as a word, when it is still refused."),
+    "reason": text("The reason in words, when it is still refused."),
+    "faults": SIGNAL_REFUSED_FAULTS,
 }
 
 KEY_USED: dict[str, Fragment] = {

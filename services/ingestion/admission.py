@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -123,11 +123,33 @@ def admit_key(
     matching = [pair for pair in known if _secret_fits(directory.verifier.pepper, pair[1], secret if colon else None)]
     if not matching:
         return Refusal(401, "wrong_secret", "the key's secret is missing or wrong")
+    return _admit_matching(matching, origin, now, lambda key: directory.verifier.refusal(signature, key.id, now))
+
+
+def admit_again(
+    directory: Directory, configuration: str, key_id: str, origin: str | None, now: int
+) -> Admitted | Refusal:
+    """What `admit_key` would say now of a request that was refused before.
+
+    Neither its secret nor its signature is asked for: of whoever failed to show them nothing was kept.
+    """
+    known = [pair for pair in directory.keys.get(key_id, ()) if pair[0].id == configuration]
+    if not known:
+        return Refusal(401, "unknown_key", "the key is unknown")
+    return _admit_matching(known, origin, now, lambda _: None)
+
+
+def _admit_matching(
+    matching: Sequence[tuple[Listener, KeyState]],
+    origin: str | None,
+    now: int,
+    unsigned_by: Callable[[KeyState], Refusal | None],
+) -> Admitted | Refusal:
     alive = [(listener, key) for listener, key in matching if key.expires_at is None or now < key.expires_at]
     if not alive:
         return Refusal(401, "expired_key", "the key has been replaced by a newer one")
     listener, key = alive[0]
-    unsigned = directory.verifier.refusal(signature, key.id, now) if key.signed else None
+    unsigned = unsigned_by(key) if key.signed else None
     if unsigned is not None:
         return unsigned
     if not key.enabled:
@@ -146,10 +168,10 @@ def _secret_fits(pepper: bytes, key: KeyState, secret: str | None) -> bool:
     return hmac.compare_digest(hash_secret(pepper, secret), key.secret_hash)
 
 
-def configuration_of(directory: Directory, key_header: str | None) -> str | None:
+def listener_of(directory: Directory, key_header: str | None) -> Listener | None:
     """The configuration that a key belongs to, whether or not it admits anything; None for an unknown one."""
     known = directory.keys.get((key_header or "").strip().partition(":")[0])
-    return known[0][0].id if known else None
+    return known[0][0] if known else None
 
 
 def admit_kind(admitted: Admitted, kind: SignalKind) -> Refusal | None:

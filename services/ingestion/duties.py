@@ -239,7 +239,7 @@ class FollowConfigurations:
             try:
                 states.append(decode_configuration_state(delivery.body))
             except UnreadableMessage as error:
-                _bury(self._publisher, delivery, str(error))
+                bury(self._publisher, delivery, str(error))
         changed = self._store.keep(states)
         _log.info("configurations_received", received=len(states), changed=changed)
 
@@ -285,7 +285,7 @@ class ReplayLost:
                 try:
                     readable.append(self._redirected(delivery))
                 except UnreadableSignal as error:
-                    _bury(self._publisher, delivery, str(error))
+                    bury(self._publisher, delivery, str(error))
             for future in self._publisher.publish_all(readable):
                 future.result(_CONFIRMED_WITHIN)
             consumer.ack(deliveries[-1])
@@ -302,7 +302,7 @@ class ReplayLost:
         )
 
 
-def _bury(publisher: Publisher, delivery: Delivery, reason: str) -> None:
+def bury(publisher: Publisher, delivery: Delivery, reason: str) -> None:
     """Move a message that cannot be read to the dead letters, confirmed."""
     _log.error("message_unreadable", queue=delivery.queue, message_id=delivery.message_id, reason=reason)
     letter = Message(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from contracts.signals import SignalKind
+from contracts.wire import SignalReplay
 from services.ingestion import meters
+from services.ingestion.admission import Directory
 from services.ingestion.bodies import Body
 from services.ingestion.handover import Handover
 from services.ingestion.limits import Limits
@@ -18,11 +20,12 @@ from services.ingestion.reading import Accepted, Reception, read_signal
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.refusal_reports import RefusalReports, Sender
 from services.ingestion.refusals import Fault, Refusal, encodable
+from services.ingestion.rereading import read_again
 from shared.broker import Message
 
 MOST_ITEMS = 2_500
 MOST_EXPLAINED_FAULTS = 1_000
-MOST_REPORTED = 20
+MOST_REPORTED = 100
 """Signals of a refused request that trigger is told of."""
 
 _TOO_LARGE = Refusal(413, "too_large", f"one signal may have at most {LARGEST_SIGNAL} bytes")
@@ -72,8 +75,13 @@ class Intake:
         self._partitions = partitions
         self._limits = limits
 
-    def take(self, body: Body, kind: SignalKind | None, reception: Reception) -> list[Result]:
-        """Take the one signal, or each of an array where `data.signal` names the kinds. Ends when all are decided."""
+    def take(
+        self, body: Body, kind: SignalKind | None, reception: Reception, sender: Callable[[], Sender]
+    ) -> list[Result]:
+        """Take the one signal, or each of an array where `data.signal` names the kinds. Ends when all are decided.
+
+        `sender`: asked when something is refused, so that it can be told whose that was.
+        """
         items: Sequence[Any] = body.value if kind is None and type(body.value) is list else (body.value,)
         outcomes: list[Accepted | Refusal] = []
         messages: list[Message] = []
@@ -98,8 +106,16 @@ class Intake:
         confirmed = iter(self._handover.take(messages, owners))
         results = [_result(item, outcome, confirmed) for item, outcome in zip(items, outcomes, strict=True)]
         self._count(outcomes, results, reception)
-        self._report(items, results, kind, reception)
+        if any(result.refusal is not None for result in results):
+            self._report(body, items, results, kind.name if kind is not None else "", reception.received_at, sender())
         return results
+
+    def reread(self, replay: SignalReplay, directory: Directory, now: int) -> Message | Refusal:
+        """A refused signal, read by what holds now: its message, or why it is still refused. No rate applies."""
+        outcome = read_again(replay, directory, now)
+        if isinstance(outcome, Refusal):
+            return outcome
+        return message_of(outcome, self._partitions) or _TOO_LARGE
 
     def refuse(self, refusal: Refusal, key_header: str | None, kind: str = "") -> None:
         """Count the refusal of a whole request."""
@@ -109,19 +125,21 @@ class Intake:
     def report(self, refusal: Refusal, sender: Sender, body: Body, kind: str, received_at: int) -> None:
         """Tell of the signals of a request that was refused as a whole, as many as may be told of."""
         items: Sequence[Any] = body.value if not kind and type(body.value) is list else (body.value,)
-        for item in items[:MOST_REPORTED]:
-            self._reports.add(refusal, sender, item, kind, received_at)
+        for place, item in enumerate(items[:MOST_REPORTED]):
+            self._reports.add(refusal, sender, item, kind, received_at, final=place in body.faults)
 
     def _report(
-        self, items: Sequence[Any], results: Sequence[Result], kind: SignalKind | None, reception: Reception
+        self,
+        body: Body,
+        items: Sequence[Any],
+        results: Sequence[Result],
+        kind: str,
+        received_at: int,
+        sender: Sender,
     ) -> None:
-        if all(result.refusal is None for result in results):
-            return
-        sender = Sender(reception.admitted.listener.id, reception.admitted.key_id)
-        name = kind.name if kind is not None else ""
-        for item, result in zip(items, results, strict=True):
+        for place, (item, result) in enumerate(zip(items, results, strict=True)):
             if result.refusal is not None:
-                self._reports.add(result.refusal, sender, item, name, reception.received_at)
+                self._reports.add(result.refusal, sender, item, kind, received_at, final=place in body.faults)
 
     def _count(self, outcomes: Sequence[Accepted | Refusal], results: Sequence[Result], reception: Reception) -> None:
         kinds: Counter[str] = Counter()

@@ -19,6 +19,7 @@ CONFIRMED = Histogram(
 REPORTS_DROPPED = Counter(
     "moments_refusal_reports_dropped", "Refused signals of which trigger was not told.", ("reason",)
 )
+REPLAYED = Counter("moments_refusals_reread", "Refused signals that were read again, by outcome.", ("outcome",))
 SPOOLED = Counter("moments_spool_put", "Signals put into the spool while the broker was away.")
 NOT_SPOOLED = Counter("moments_spool_refused", "Signals that the spool could not take.", ("reason",))
 DRAINED = Counter("moments_spool_drained", "Signals that left the spool for the broker.")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from shared.problems import Fault
 
-__all__ = ["AGAIN", "Code", "Fault", "Refusal", "encodable", "pointer_of", "retry_headers"]
+__all__ = ["AGAIN", "NOT_KEPT", "NOT_NAMED", "Code", "Fault", "Refusal", "encodable", "pointer_of", "retry_headers"]
 
 AGAIN = frozenset((429, 503))
 """The statuses of what is to be sent again, the same."""
@@ -34,6 +34,18 @@ Code = Literal[
     "unavailable",
     "rate_limited",
 ]
+
+NOT_KEPT: frozenset[Code] = frozenset(
+    (
+        *("missing_key", "unknown_key", "wrong_secret", "missing_signature", "wrong_signature", "stale_signature"),
+        "no_consent",
+    )
+)
+"""Refused for these, nothing of a signal's content is kept: the sender has not shown who they are, or must not be
+listened to at all. A code that stands here can never be replayed."""
+
+NOT_NAMED: frozenset[Code] = frozenset(("no_consent",))
+"""Of those, the ones of which not even the customer, the id and the source of the signal are told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,19 @@ from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from contracts.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from services.ingestion.admission import Admitted, admit_key
+from services.ingestion.admission import Admitted, admit_key, listener_of
 from services.ingestion.bodies import LARGEST_BODY, Body, gunzip, parse
 from services.ingestion.intake import MOST_ITEMS, Intake
 from services.ingestion.key_uses import KeyUses
 from services.ingestion.keys import Keys
 from services.ingestion.limits import Limits
-from services.ingestion.refusal_reports import RefusalReports
+from services.ingestion.refusal_reports import RefusalReports, Sender
 from services.ingestion.refusals import Refusal
 from services.ingestion.signing import Signature
 from shared.clock import Clock
+
+LARGEST_REPORTED = 262_144
+"""Bytes of a refused body that is read so that its signals can be told of."""
 
 
 class Refused(Exception):
@@ -77,6 +80,23 @@ def admit(gate: Gate, request: Request, data: bytes, key: str | None, now: int) 
         return gate.limits.stranger(request.remote_addr or "") or admitted
     gate.uses.note(admitted.key_id, now)
     return admitted
+
+
+def sender_of(gate: Gate, request: Request, key: str | None) -> Sender:
+    """Whose signals the request brings, whether or not they are let in."""
+    listener = listener_of(gate.keys.directory, key)
+    return Sender.of(None if listener is None else listener.id, key, request.headers.get("Origin"))
+
+
+def report(gate: Gate, refusal: Refusal, sender: Sender, body: Body, kind: str, size: int) -> None:
+    """Tell of the signals of a refused request, whose body had `size` bytes, when telling is allowed."""
+    if may_report(gate, sender, size):
+        gate.intake.report(refusal, sender, body, kind, gate.clock.now())
+
+
+def may_report(gate: Gate, sender: Sender, size: int) -> bool:
+    """Whether a refused body of so many bytes may be read, which nobody will read else; counts it."""
+    return size <= LARGEST_REPORTED and gate.reports.allows(sender.configuration)
 
 
 def check_rate(gate: Gate, request: Request, admitted: Admitted, signals: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import marshmallow as ma
@@ -10,7 +12,7 @@ import msgspec
 from flask import Flask, Request, Response, g, request
 
 from contracts.signals import KINDS, SignalKind
-from services.ingestion.admission import configuration_of, origin_allowed
+from services.ingestion.admission import origin_allowed
 from services.ingestion.bodies import Body
 from services.ingestion.cloudevents import BATCHED, STRUCTURED, asked_headers, is_json, mode_of, read_events
 from services.ingestion.intake import Result
@@ -19,13 +21,21 @@ from services.ingestion.parcels import read_parcel
 from services.ingestion.reading import Reception, valid_traceparent
 from services.ingestion.refusal_reports import Sender
 from services.ingestion.refusals import AGAIN, Refusal, retry_headers
-from services.ingestion.requests import Gate, Refused, admit, body_of, check_rate, read_request
+from services.ingestion.requests import (
+    Gate,
+    Refused,
+    admit,
+    body_of,
+    check_rate,
+    may_report,
+    read_request,
+    report,
+    sender_of,
+)
 from services.ingestion.shapes import SHAPES, AnySignal
 from shared.http import Blueprint, current_request
 from shared.problems import CONTENT_TYPE, FaultSchema, ProblemSchema, problem
 
-LARGEST_REPORTED = 65_536
-"""Bytes of a refused body that is read for a report."""
 PUBLIC: Mapping[str, str] = {
     "/v1/signals": "authenticated by the keys of an audience configuration",
     "/v1/signals/<path:kind>": "says only that a kind of signal is unknown",
@@ -117,13 +127,14 @@ def _batch_view(gate: Gate) -> Callable[[], Response]:
 
 
 def _unknown_view(gate: Gate) -> Callable[[str], Response]:
-    def unknown_kind(kind: str) -> Response:  # noqa: ARG001 - the path's own name
+    def unknown_kind(kind: str) -> Response:
         """A kind of signal that the catalogue does not have."""
+        refusal = Refusal(404, "unknown_kind", "the catalogue has no such kind of signal")
         try:
-            read_request(request)
+            _report_unknown(gate, refusal, read_request(request), kind)
         except Refused as refused:
             return _refuse(gate, refused.refusal, "")
-        return _refuse(gate, Refusal(404, "unknown_kind", "the catalogue has no such kind of signal"), "")
+        return _refuse(gate, refusal, "")
 
     return unknown_kind
 
@@ -135,11 +146,9 @@ def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
         return _take_parcel(gate, data)
     now = gate.clock.now()
     key_header = asked.headers.get("X-Api-Key")
-    directory = gate.keys.directory
     admitted = admit(gate, asked, data, key_header, now)
     if isinstance(admitted, Refusal):
-        sender = Sender.of(configuration_of(directory, key_header), key_header)
-        _report(gate, admitted, sender, data, kind, now)
+        _report(gate, admitted, sender_of(gate, request, key_header), data, kind)
         raise Refused(admitted)
     if admitted.signed and mode_of(asked.mimetype, asked.headers.get) == "binary":
         raise Refused(_UNSIGNED_ATTRIBUTES)
@@ -147,7 +156,8 @@ def _take(gate: Gate, kind: SignalKind | None) -> list[Result]:
     several = kind is None and type(body.value) is list
     check_rate(gate, asked, admitted, len(body.value) if several else 1)
     trace = valid_traceparent(asked.headers.get("traceparent"))
-    return gate.intake.take(body, kind, Reception(admitted, now, trace))
+    sender = partial(sender_of, gate, asked, key_header)
+    return gate.intake.take(body, kind, Reception(admitted, now, trace), sender)
 
 
 def _read(asked: Request, data: bytes, kind: SignalKind | None) -> tuple[Body, SignalKind | None]:
@@ -172,27 +182,33 @@ def _take_parcel(gate: Gate, data: bytes) -> list[Result]:
     now = gate.clock.now()
     admitted = admit(gate, request, data, parcel.key, now)
     if isinstance(admitted, Refusal):
-        sender = Sender.of(configuration_of(gate.keys.directory, parcel.key), parcel.key)
-        _report_items(gate, admitted, sender, parcel.body, data, now)
+        report(gate, admitted, sender_of(gate, request, parcel.key), parcel.body, "", len(data))
         raise Refused(admitted)
     check_rate(gate, request, admitted, len(parcel.body.value))
-    return gate.intake.take(parcel.body, None, Reception(admitted, now))
+    sender = partial(sender_of, gate, request, parcel.key)
+    return gate.intake.take(parcel.body, None, Reception(admitted, now), sender)
 
 
-def _report_items(gate: Gate, refusal: Refusal, sender: Sender, body: Body, data: bytes, now: int) -> None:
-    if len(data) <= LARGEST_REPORTED and gate.reports.allows(sender.configuration):
-        gate.intake.report(refusal, sender, body, "", now)
-
-
-def _report(gate: Gate, refusal: Refusal, sender: Sender, data: bytes, kind: SignalKind | None, now: int) -> None:
+def _report(gate: Gate, refusal: Refusal, sender: Sender, data: bytes, kind: SignalKind | None) -> None:
     """Tell of the signals in a body that nobody will read else, when it is small and telling is allowed."""
-    if len(data) > LARGEST_REPORTED or not gate.reports.allows(sender.configuration):
+    if not may_report(gate, sender, len(data)):
         return
     try:
         body, kind = _read(current_request(), data, kind)
     except Refused:
         return
-    gate.intake.report(refusal, sender, body, kind.name if kind is not None else "", now)
+    gate.intake.report(refusal, sender, body, kind.name if kind is not None else "", gate.clock.now())
+
+
+def _report_unknown(gate: Gate, refusal: Refusal, data: bytes, kind: str) -> None:
+    """Tell of a signal of a kind that there is not (yet), when its sender would be let in."""
+    key = request.headers.get("X-Api-Key")
+    if not key or isinstance(admit(gate, request, data, key, gate.clock.now()), Refusal):
+        return
+    sender = sender_of(gate, request, key)
+    if may_report(gate, sender, len(data)):
+        with suppress(Refused):
+            gate.intake.report(refusal, sender, body_of(request, data), kind, gate.clock.now())
 
 
 def _refuse(gate: Gate, refusal: Refusal, kind: str) -> Response:

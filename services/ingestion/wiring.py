@@ -28,7 +28,8 @@ from services.ingestion.leadership import Leadership
 from services.ingestion.limits import Limits
 from services.ingestion.readiness import Readiness
 from services.ingestion.refusal_log import RefusalLog
-from services.ingestion.refusal_reports import RefusalReports
+from services.ingestion.refusal_reports import RefusalReports, crowded_by
+from services.ingestion.replays import RereadRefused
 from services.ingestion.requests import Gate
 from services.ingestion.segment.views import PUBLIC as SEGMENT_PUBLIC
 from services.ingestion.segment.views import segment_views
@@ -92,10 +93,12 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
     publisher = broker.publisher(topology)
     keys = Keys(store, Verifier(settings.secret_pepper, settings.signature_tolerance))
     refusal_log = RefusalLog(store, clock)
-    reports = RefusalReports(publisher, tellable=keys.tellable)
+    reports = RefusalReports(publisher, tellable=keys.tellable, crowded=crowded_by(broker))
     uses = KeyUses(publisher)
     leadership = Leadership(settings.data / "ingestion.lock")
+    limits = Limits.of(settings, clock)
     spool = _spool(settings, clock)
+    intake = Intake(Handover(publisher, spool), refusal_log, reports, settings.partitions, limits)
     duties: tuple[Duty, ...] = (
         RefreshKeys(keys),
         FlushRefusals(refusal_log),
@@ -104,11 +107,10 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
         FollowConfigurations(leadership, broker, publisher, topology, store),
         ReplayLost(leadership, broker, publisher, topology, settings.partitions),
         EraseCustomers(leadership, broker, publisher, topology, clock, Erasing(spool)),
+        RereadRefused(leadership, broker, publisher, topology, keys, intake, clock),
     )
     if spool is not None:
         duties = (*duties, KeepSpool(leadership, spool, publisher, clock, settings.partitions))
-    limits = Limits.of(settings, clock)
-    intake = Intake(Handover(publisher, spool), refusal_log, reports, settings.partitions, limits)
     gate = Gate(keys, intake, reports, uses, clock, limits)
     app = _create_app(settings, gate, Readiness(broker, publisher, gate.keys, spool, clock))
     return Ingestion(

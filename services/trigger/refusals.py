@@ -10,7 +10,7 @@ from contracts.erasures import subject_of
 from contracts.topology import REFUSALS
 from contracts.wire import SignalRefused, UnreadableMessage, decode_signal_refused
 from services.trigger.store.erasures import erased_since
-from services.trigger.store.refused import keep_refusals
+from services.trigger.store.refused import forget_contents, keep_refusals
 from services.trigger.store.rows import Rows
 from shared.broker import Broker, Delivery
 from shared.broker.reading import QueueReader
@@ -19,19 +19,41 @@ from shared.store import STORE_FAULTS, connected
 _log = structlog.get_logger("trigger.refusals")
 
 
-def refusal_reader(broker: Broker, rows: Rows, pepper: bytes) -> QueueReader:
-    """The thread that keeps refusals, whose shape must be declared; several workers share the queue."""
+LOOKED_AT_AFTER = 4_000_000
+"""Bytes of contents after which it is looked at whether all together have become too many."""
+
+
+def refusal_reader(broker: Broker, rows: Rows, pepper: bytes, most_bytes: int) -> QueueReader:
+    """The thread that keeps refusals, whose shape must be declared; several workers share the queue.
+
+    `most_bytes`: of contents, all together; what is over is forgotten here, since a flood does not wait for a round
+    of housekeeping.
+    """
+    since_looked = 0
 
     def keep(deliveries: list[Delivery]) -> None:
+        nonlocal since_looked
+        found = _readable(deliveries)
         try:
             with connected(rows.database), rows.database.atomic():
-                keep_refusals(rows, _standing(rows, pepper, _readable(deliveries)))
+                keep_refusals(rows, _standing(rows, pepper, found))
         except STORE_FAULTS:
             raise
         except Exception:  # what no database takes is no reason to keep no others from now on
             _log.exception("refusals.not_kept", count=len(deliveries))
+        since_looked += sum(len(each.sent) for each in found)
+        if since_looked > min(LOOKED_AT_AFTER, most_bytes):
+            since_looked = 0
+            _forget_contents(rows, most_bytes)
 
     return QueueReader(broker, REFUSALS, keep, passing=STORE_FAULTS)
+
+
+def _forget_contents(rows: Rows, most_bytes: int) -> None:
+    emptied = True
+    while emptied:
+        with connected(rows.database), rows.database.atomic():
+            emptied = forget_contents(rows, most_bytes) > 0
 
 
 def _readable(deliveries: Sequence[Delivery]) -> list[SignalRefused]:

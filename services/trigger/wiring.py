@@ -5,12 +5,19 @@ from __future__ import annotations
 import atexit
 
 import structlog
-from flask import Flask
+from flask import Flask, g
 from prometheus_client import REGISTRY
 
 from contracts.templates import templates, use_templates
 from contracts.times import SECOND
-from services.trigger.api import analytics_views, backtest_views, erasure_views, explanation_views, recent_views
+from services.trigger.api import (
+    analytics_views,
+    backtest_views,
+    erasure_views,
+    explanation_views,
+    recent_views,
+    refusal_views,
+)
 from services.trigger.api.analytics import Analytics
 from services.trigger.api.audience_readings import AudienceReadings
 from services.trigger.api.audiences import AUDIENCES, audiences
@@ -20,6 +27,7 @@ from services.trigger.api.explanations import Explanations
 from services.trigger.api.exports import Exports
 from services.trigger.api.readings import Readings
 from services.trigger.api.recent import RecentSignals
+from services.trigger.api.refusals import RefusedSignals
 from services.trigger.api.streams import Streams
 from services.trigger.api.views import EXTENSION, blueprint
 from services.trigger.backtesting.runner import Runner
@@ -79,6 +87,7 @@ class Trigger:
                 analytics_views.blueprint,
                 explanation_views.blueprint,
                 recent_views.blueprint,
+                refusal_views.blueprint,
                 audiences,
                 erasure_views.blueprint,
                 erasure_views.profiles,
@@ -98,6 +107,7 @@ class Trigger:
             self._rows, clock, settings.secret_pepper, settings.partitions
         )
         self.app.extensions[erasure_views.EXPORTS] = Exports(self._rows, clock)
+        self.app.extensions[refusal_views.EXTENSION] = RefusedSignals(self._rows, clock)
         analytics = Analytics(self._rows, templates(), clock, settings.minutes_kept)
         self.streams = Streams(analytics, clock, settings.streams)
         self.app.extensions[analytics_views.EXTENSION] = analytics
@@ -128,7 +138,7 @@ class Trigger:
         close_database(self._database)
 
     def _authenticate(self) -> None:
-        self._bearers.admit()
+        g.bearer = self._bearers.admit()
 
     def _check_database(self) -> None:
         if not self._migrated:

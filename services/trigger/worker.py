@@ -29,7 +29,7 @@ from services.trigger.housekeeping import DUTIES, House, Keeper
 from services.trigger.intake import Applied, Sorted, apply_batch, sort_deliveries
 from services.trigger.lateness import note_sent
 from services.trigger.markers import Markers
-from services.trigger.refusals import refusal_reader
+from services.trigger.refusal_replays import Refusals
 from services.trigger.registry import Registry
 from services.trigger.spools import Spools
 from services.trigger.store import records, waits
@@ -87,7 +87,7 @@ class Worker:
         self._outbox = Outbox(self._database, clock, self._relay.nudge)
         self._eraser = Eraser(settings.secret_pepper, self._outbox)
         self._follower = Follower(broker, self._publisher, settings.trigger_name)
-        self._refusals = refusal_reader(broker, Rows(self._database), settings.secret_pepper)
+        self._refusals = Refusals(settings, Rows(self._database), broker, self._publisher, clock)
         self._keeper = Keeper(DUTIES, self._transaction, self._house)
         self._alarm = Alarm(
             clock, self._wake, self._sweep, self._keeper.call, keep_every=settings.housekeeping / SECOND

@@ -27,6 +27,8 @@ from contracts.topology import (
     LOST,
     PARTITIONS,
     REFUSALS,
+    REPLAYED,
+    REPLAYS,
     SIGNALS,
     SNAPSHOT_REQUEST,
     STATE_CONFIGURATION,
@@ -36,7 +38,7 @@ from contracts.topology import (
     moments_topology,
     partition_key,
 )
-from contracts.wire import KEY_USED, SIGNAL_REFUSED
+from contracts.wire import KEY_USED, SIGNAL_REFUSED, SIGNAL_REPLAY, SIGNAL_REPLAYED
 from services.cli.documents import SCHEMAS
 from services.cli.options import ROOT
 from shared.broker.routing import Routes
@@ -139,7 +141,7 @@ def test_every_published_routing_key_has_a_channel_on_the_right_exchange() -> No
     expected |= {f"moment.{template.type}": JOURNEYS for template in templates}
     expected |= {f"moment.{template.type}.recovered": JOURNEYS for template in templates if template.completes}
     expected |= dict.fromkeys((STATE_MOMENT, STATE_CONFIGURATION, STATE_TOKEN, SNAPSHOT_REQUEST), CONFIGURATION)
-    expected |= {SIGNAL_REFUSED: REFUSALS, KEY_USED: KEY_USES}
+    expected |= {SIGNAL_REFUSED: REFUSALS, SIGNAL_REPLAY: REPLAYS, SIGNAL_REPLAYED: REPLAYED, KEY_USED: KEY_USES}
     expected |= {PROFILE_ERASED: ERASURES, ERASURE_DONE: ERASURES_DONE}
 
     found = {

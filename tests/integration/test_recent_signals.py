@@ -141,6 +141,8 @@ def test_an_entry_tells_what_came_from_whom_and_why_it_was_refused(desk: Desk, g
         "key": {"id": None, "type": "web"},
         "profile": {"idType": "email", "id": "ada@example.com"},
         "refusal": None,
+        "replayable": False,
+        "replay": None,
     }
     assert (refused["key"], refused["profile"], refused["time"]) == ({"id": "pk_1", "type": "web"}, None, None)
     assert refused["refusal"] == {

@@ -87,7 +87,7 @@ def test_a_refused_signal_is_kept_for_its_profile(stack: str, request: pytest.Fi
     migrate(database, MIGRATIONS)
     rows = Rows(database)
     wait_until(lambda: ingestion.publisher.ready)
-    keeper = refusal_reader(ingestion.broker, rows, b"pepper")
+    keeper = refusal_reader(ingestion.broker, rows, b"pepper", 1_000_000)
     keeper.start()
     try:
         answer = send(ingestion, signal("s9", site="elsewhere.example", email=" ADA@example.com"), key="sk_1:secret")
@@ -302,7 +302,7 @@ def test_what_no_database_takes_ends_no_keeping(stack: str, request: pytest.Fixt
     database = open_database(database_url, schema="moments_trigger")
     migrate(database, MIGRATIONS)
     rows = Rows(database)
-    keeper = refusal_reader(broker, rows, b"pepper")
+    keeper = refusal_reader(broker, rows, b"pepper", 1_000_000)
     keeper.start()
     try:
         tell(publisher, SignalRefused(id="odd", at=2**63, status=422, code="invalid", reason="", configuration="c1"))

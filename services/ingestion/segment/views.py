@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import marshmallow as ma
@@ -13,12 +14,21 @@ import msgspec
 from flask import Response, g, request
 
 from services.ingestion import meters
-from services.ingestion.admission import Admitted
+from services.ingestion.admission import Listener, listener_of
 from services.ingestion.bodies import Body
-from services.ingestion.intake import Result
+from services.ingestion.intake import MOST_REPORTED, Result
 from services.ingestion.reading import Reception
 from services.ingestion.refusals import AGAIN, Refusal, retry_headers
-from services.ingestion.requests import Gate, Refused, admit, body_of, check_rate, read_request
+from services.ingestion.requests import (
+    Gate,
+    Refused,
+    admit,
+    body_of,
+    check_rate,
+    read_request,
+    report,
+    sender_of,
+)
 from services.ingestion.segment.mapping import CALLS, to_signal
 from shared.http import Blueprint
 
@@ -97,34 +107,49 @@ def _taken(gate: Gate, call: str) -> Response:
     g.signal_key = key = _basic_key() or request.headers.get("X-Api-Key") or _text(document.get("writeKey"))
     now = gate.clock.now()
     admitted = admit(gate, request, data, key, now)
-    if isinstance(admitted, Refusal):
-        raise Refused(admitted)
     messages = document.get("batch") if call == "batch" else [{**document, "type": call}]
+    if isinstance(admitted, Refusal):
+        _report(gate, admitted, key, messages, document, len(data))
+        raise Refused(admitted)
     if type(messages) is not list:
         raise Refused(Refusal(400, "malformed", "batch must be a list of calls"))
     check_rate(gate, request, admitted, len(messages))
-    signals, ignored = _signals(messages, admitted, document)
-    results = gate.intake.take(Body(signals, clean=body.clean), None, Reception(admitted, now)) if signals else []
+    signals, ignored = _signals(messages, admitted.listener, document)
+    for reason, count in ignored.items():
+        meters.IGNORED.labels(reason).inc(count)
+    if not signals:
+        return _answer([], ignored)
+    sender = partial(sender_of, gate, request, key)
+    results = gate.intake.take(Body(signals, clean=body.clean), None, Reception(admitted, now), sender)
     return _answer(results, ignored)
 
 
+def _report(
+    gate: Gate, refusal: Refusal, key: str | None, messages: Any, document: Mapping[str, Any], size: int
+) -> None:
+    """Tell of the signals among the calls of a refused request, as they would have become."""
+    listener = listener_of(gate.keys.directory, key)
+    if listener is None or type(messages) is not list:
+        return
+    signals, _ = _signals(messages[:MOST_REPORTED], listener, document)
+    report(gate, refusal, sender_of(gate, request, key), Body(signals, clean=False), "", size)
+
+
 def _signals(
-    messages: list[Any], admitted: Admitted, document: Mapping[str, Any]
+    messages: list[Any], listener: Listener, document: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
-    signals, ignored, table = [], Counter[str](), admitted.listener.table
+    signals, ignored, table = [], Counter[str](), listener.table
     shared = {name: document[name] for name in ("context", "integrations") if name in document}
     for message in messages:
         if type(message) is not dict:
             ignored["no_call"] += 1
             continue
         whole = {**shared, **message}
-        found = to_signal(whole, str(whole.get("type", "")), admitted.listener.id_types, document.get("sentAt"), table)
+        found = to_signal(whole, str(whole.get("type", "")), listener.id_types, document.get("sentAt"), table)
         if isinstance(found, str):
             ignored[found] += 1
         else:
             signals.append(found)
-    for reason, count in ignored.items():
-        meters.IGNORED.labels(reason).inc(count)
     return signals, ignored
 
 

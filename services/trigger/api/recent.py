@@ -13,7 +13,7 @@ from contracts.moments import MomentState
 from contracts.profiles import InvalidProfile, normalise_profile
 from contracts.signals import PROFILE_FIELDS, Signal, sending_key
 from contracts.times import DAY, to_rfc3339
-from contracts.wire import SignalRefused, decode_configuration_state
+from contracts.wire import SignalRefused, SignalReplayed, decode_configuration_state
 from services.trigger.api.cursors import cursor_text
 from services.trigger.engine.account import Entry as Line
 from services.trigger.engine.application import ProfileId, profile_of
@@ -25,6 +25,7 @@ from services.trigger.store.recent import (
     Accepted,
     Entry,
     Place,
+    Refused,
     Tail,
     Wanted,
     accepted_of,
@@ -33,6 +34,7 @@ from services.trigger.store.recent import (
     tail,
 )
 from services.trigger.store.records import load_moments
+from services.trigger.store.replays import sent_of
 from services.trigger.store.rows import Rows
 from shared.clock import Clock
 from shared.http import NotFound
@@ -78,9 +80,9 @@ class RecentSignals:
                 limit=limit,
             )
             end = tail(rows, after, self._clock.now())
-            names = _names(rows, found.entries)
+            names = names_of(rows, found.entries)
         return {
-            "items": [_entry(each, names) for each in found.entries],
+            "items": [entry_document(each, names) for each in found.entries],
             "next": None if found.next is None else cursor_text(found.next),
             "latest": cursor_text(end),
             "searched_since": found.searched_since,
@@ -90,9 +92,9 @@ class RecentSignals:
         """One signal with all that is kept of it and, when it was accepted, what it did to waits."""
         with connected(self._rows.database), snapshot(self._rows.database) as rows:
             entry = _find(rows, entry_id)
-            document = _entry(entry, _names(rows, [entry]))
+            document = entry_document(entry, names_of(rows, [entry]))
             if not isinstance(entry, Accepted):
-                return {**document, "envelope": _sketch(entry.refused), "whole": False, "effects": [], "more": False}
+                return {**document, **kept_content(rows, entry), "effects": [], "more": False}
             heeding = self._heeding(rows, entry.signal)
             effects = [self._effect(rows, state, entry.signal) for state in heeding[:MOST_MOMENTS]]
         more = len(heeding) > MOST_MOMENTS
@@ -100,6 +102,7 @@ class RecentSignals:
             **document,
             "envelope": msgspec.json.decode(entry.body),
             "whole": True,
+            "unkept": None,
             "effects": effects,
             "more": more,
         }
@@ -168,15 +171,24 @@ def _spellings(profile: str, ways: Iterable[str]) -> Iterator[tuple[str, str]]:
             continue
 
 
-def _names(rows: Rows, entries: Sequence[Entry]) -> dict[str, str]:
+def kept_content(rows: Rows, entry: Refused) -> dict[str, Any]:
+    """What is kept of the content of a refused signal; if nothing is, what is known of it, and why."""
+    sent = sent_of(rows, entry.sequence)
+    if sent is not None:
+        return {"envelope": msgspec.json.decode(sent), "whole": True, "unkept": None}
+    return {"envelope": _sketch(entry.refused), "whole": False, "unkept": entry.refused.unkept or "forgotten"}
+
+
+def names_of(rows: Rows, entries: Sequence[Entry]) -> dict[str, str]:
     """The present names of the configurations of entries."""
     ids = {each.signal.configuration if isinstance(each, Accepted) else each.refused.configuration for each in entries}
     found = rows.select_in("SELECT id, body FROM configurations WHERE id IN {values}", ids, "text")
     return {each: decode_configuration_state(bytes(body)).name for each, body in found}
 
 
-def _entry(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
-    return _accepted(entry, names) if isinstance(entry, Accepted) else _refused(entry.refused, entry.sequence, names)
+def entry_document(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
+    """An entry of the list."""
+    return _accepted(entry, names) if isinstance(entry, Accepted) else _refused(entry, names)
 
 
 def _accepted(entry: Accepted, names: dict[str, str]) -> dict[str, Any]:
@@ -195,13 +207,16 @@ def _accepted(entry: Accepted, names: dict[str, str]) -> dict[str, Any]:
         "key": _key(sending_key(signal)) or {"id": None, "type": signal.data.touchpoint},
         "profile": {"idType": signal.id_type, "id": signal.profile},
         "refusal": None,
+        "replayable": False,
+        "replay": None,
     }
 
 
-def _refused(refused: SignalRefused, sequence: int, names: dict[str, str]) -> dict[str, Any]:
+def _refused(entry: Refused, names: dict[str, str]) -> dict[str, Any]:
+    refused = entry.refused
     configuration = refused.configuration
     return {
-        "id": f"r{sequence}",
+        "id": f"r{entry.sequence}",
         "outcome": "refused",
         "received_at": refused.at,
         "time": refused.time,
@@ -212,12 +227,30 @@ def _refused(refused: SignalRefused, sequence: int, names: dict[str, str]) -> di
         "configuration": {"id": configuration, "name": names.get(configuration, "")} if configuration else None,
         "key": _key(refused.key),
         "profile": {"idType": refused.id_type, "id": refused.profile} if refused.profile else None,
-        "refusal": {
-            "status": refused.status,
-            "code": refused.code,
-            "reason": refused.reason,
-            "errors": [{"pointer": pointer, "reason": reason} for pointer, reason in refused.faults],
-        },
+        "refusal": _refusal(refused),
+        "replayable": entry.replayable,
+        "replay": _replay(entry),
+    }
+
+
+def _refusal(told: SignalRefused | SignalReplayed) -> dict[str, Any]:
+    return {
+        "status": told.status,
+        "code": told.code,
+        "reason": told.reason,
+        "errors": [{"pointer": pointer, "reason": reason} for pointer, reason in told.faults],
+    }
+
+
+def _replay(entry: Refused) -> dict[str, Any] | None:
+    if entry.replay is None or entry.state in ("", "final"):
+        return None
+    answer = entry.answer
+    return {
+        "id": entry.replay,
+        "state": "waiting" if answer is None else entry.state,
+        "at": None if answer is None else answer.at,
+        "refusal": None if answer is None or answer.status == 200 else _refusal(answer),
     }
 
 

@@ -83,6 +83,25 @@ class RefusalSchema(ma.Schema):
     )
 
 
+class ReplayOutcomeSchema(ma.Schema):
+    """The latest replay of a refused signal."""
+
+    id = _text("The id of the request for replays.", null=False)
+    state = ma.fields.String(
+        required=True,
+        validate=ma.validate.OneOf(["waiting", "replayed", "refused"]),
+        metadata={"description": "Not answered yet; stored now; refused once more."},
+    )
+    at = Instant(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When it was read again; null while it waits.", "format": "date-time"},
+    )
+    refusal = ma.fields.Nested(
+        RefusalSchema, required=True, allow_none=True, metadata={"description": "Why it is still refused; else null."}
+    )
+
+
 def _nested(schema: type[ma.Schema], about: str) -> ma.fields.Nested:
     return ma.fields.Nested(schema, required=True, allow_none=True, metadata={"description": about})
 
@@ -112,6 +131,10 @@ class RecentSignalSchema(ma.Schema):
     key = _nested(UsedKeySchema, "The key that it came with; null where there was none.")
     profile = _nested(ProfileSchema, "The customer, normalised; null where it could not be read.")
     refusal = _nested(RefusalSchema, "Why it was refused; null where it was not.")
+    replayable = ma.fields.Boolean(
+        required=True, metadata={"description": "Whether it was refused, is kept, and a replay may be asked for now."}
+    )
+    replay = _nested(ReplayOutcomeSchema, "Its latest replay; null where none was asked for.")
 
 
 class RecentPageSchema(ma.Schema):
@@ -147,15 +170,25 @@ class EffectSchema(ma.Schema):
     )
 
 
-class RecentSignalDetailSchema(RecentSignalSchema):
-    """A signal and what it did."""
+class WholeSignalSchema(RecentSignalSchema):
+    """A signal that was taken or refused, with its content."""
 
     envelope = ma.fields.Dict(
         keys=ma.fields.String(), required=True, metadata={"description": "What is kept of it; it holds no secret."}
     )
     whole = ma.fields.Boolean(
-        required=True, metadata={"description": "Whether that is all of it; of a refused one it is not."}
+        required=True, metadata={"description": "Whether that is what was sent; of a refused one it may be a sketch."}
     )
+    unkept = _text(
+        "Why the content of a refused signal is not kept: `never` (its sender did not show who they are, or must not be"
+        " listened to), `secret` (it held one), `unreadable`, `too_large`, `flood` (too much was refused at the time),"
+        " `forgotten`. Null where it is."
+    )
+
+
+class RecentSignalDetailSchema(WholeSignalSchema):
+    """A signal and what it did."""
+
     effects = ma.fields.List(
         ma.fields.Nested(EffectSchema),
         required=True,

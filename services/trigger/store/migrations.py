@@ -7,7 +7,7 @@ from services.trigger.store.erasures import ERASURES_MIGRATION
 from services.trigger.store.forgetting import HOUSEKEEPING_MIGRATION
 from services.trigger.store.profiles import PROFILES_MIGRATION, PROFILES_SINCE_MIGRATION
 from services.trigger.store.received import RECEIVED_MIGRATION
-from services.trigger.store.refused import REFUSED_MIGRATION
+from services.trigger.store.refused import KEPT_MIGRATION, REFUSED_MIGRATION
 from services.trigger.store.rollups import ROLLUPS
 from services.trigger.store.spools import SPOOLS_MIGRATION
 from services.trigger.store.tokens import TOKENS_MIGRATION
@@ -142,4 +142,5 @@ MIGRATIONS = (
     RETIMED_MIGRATION,
     ERASURES_MIGRATION,
     SPOOLS_MIGRATION,
+    KEPT_MIGRATION,
 )

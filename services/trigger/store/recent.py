@@ -16,7 +16,7 @@ import msgspec
 
 from contracts.signals import Signal, decode_signal, sending_key
 from contracts.times import SECOND
-from contracts.wire import SignalRefused, decode_signal_refused
+from contracts.wire import SignalRefused, SignalReplayed, decode_signal_refused, decode_signal_replayed
 from services.trigger.engine.application import ProfileId
 from services.trigger.store.keys import profile_key
 from services.trigger.store.rows import Row, Rows
@@ -26,6 +26,8 @@ MOST_READ = 50_000
 OVERLAP = 3 * SECOND
 """On PostgreSQL a transaction may commit after one with greater places: for so long, what came is told again."""
 
+REFUSED_COLUMNS = "sequence, body, state, size, replay, answer"
+_COLUMNS = {"signals": "sequence, body", "refused": REFUSED_COLUMNS}
 _END = 2**62
 _AT_FIRST = 100
 _MOST_OF_PROFILE = 1_000
@@ -85,11 +87,20 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A refusal."""
+    """A refusal. `state`, `size`, `answer`: see refused.py and replays.py."""
 
     sequence: int
     at: int
     refused: SignalRefused
+    state: str
+    size: int
+    replay: str | None
+    answer: SignalReplayed | None
+
+    @property
+    def replayable(self) -> bool:
+        """Whether a replay may be asked for now."""
+        return self.size > 0 and self.state in ("", "refused")
 
 
 Entry = Accepted | Refused
@@ -171,8 +182,8 @@ def accepted_of(rows: Rows, sequence: int) -> Accepted | None:
 
 def refused_of(rows: Rows, sequence: int) -> Refused | None:
     """One refusal."""
-    found = rows.execute("SELECT sequence, body FROM refused WHERE sequence = ?", (sequence,))
-    return _as_refused(found[0]) if found else None
+    found = rows.execute(f"SELECT {REFUSED_COLUMNS} FROM refused WHERE sequence = ?", (sequence,))  # noqa: S608
+    return as_refused(found[0]) if found else None
 
 
 def _bounded(rows: Rows, wanted: Wanted, log: _Log) -> _Log:
@@ -212,7 +223,7 @@ def _refused(rows: Rows, wanted: Wanted, log: _Log) -> Iterator[Entry]:
     if wanted.outcome == "accepted":
         return
     for row in _rows_of(rows, wanted, log, "profile_key"):
-        entry = _as_refused(row)
+        entry = as_refused(row)
         refused = entry.refused
         named = (refused.kind, refused.configuration, refused.key or None)
         profile = ProfileId(refused.configuration, refused.id_type, refused.profile)
@@ -228,7 +239,7 @@ def _fits(wanted: Wanted, named: tuple[str, str, str | None], profile: ProfileId
 
 
 def _rows_of(rows: Rows, wanted: Wanted, log: _Log, key: str) -> Iterator[Row]:
-    """(sequence, body) from the log's end, a page at a time, without what surely is not wanted."""
+    """Rows from the log's end, a page at a time, without what surely is not wanted."""
     if wanted.profiles is not None:
         found = chain.from_iterable(_of_profile(rows, log, key, profile) for profile in wanted.profiles)
         yield from sorted(found, key=lambda row: -row[0])
@@ -236,7 +247,7 @@ def _rows_of(rows: Rows, wanted: Wanted, log: _Log, key: str) -> Iterator[Row]:
     holds = "position(? in body) > 0" if rows.postgresql else "instr(body, ?) > 0"
     needles = wanted.in_text
     sql = (
-        f"SELECT sequence, body FROM {log.table} WHERE sequence < ? AND sequence > ?"  # noqa: S608
+        f"SELECT {_COLUMNS[log.table]} FROM {log.table} WHERE sequence < ? AND sequence > ?"  # noqa: S608
         f"{f' AND {holds}' * len(needles)} ORDER BY sequence DESC LIMIT {_PAGE}"
     )
     before = log.before
@@ -252,7 +263,7 @@ def _of_profile(rows: Rows, log: _Log, key: str, profile: ProfileId) -> list[Row
     owner = profile_key(profile)
     first, last = (owner[:8], owner[:8] + _LAST_KEY) if key == "key" else (owner, owner + b"\0")
     return rows.execute(
-        f"SELECT sequence, body FROM {log.table} WHERE {key} >= ? AND {key} < ?"  # noqa: S608
+        f"SELECT {_COLUMNS[log.table]} FROM {log.table} WHERE {key} >= ? AND {key} < ?"  # noqa: S608
         f" AND +sequence < ? AND +sequence > ? ORDER BY +sequence DESC LIMIT {_MOST_OF_PROFILE}",
         (first, last, log.before, log.floor),
     )
@@ -264,6 +275,16 @@ def _as_accepted(row: Row) -> Accepted:
     return Accepted(sequence=row[0], at=signal.joined_at, signal=signal, body=body)
 
 
-def _as_refused(row: Row) -> Refused:
-    refused = decode_signal_refused(bytes(row[1]))
-    return Refused(sequence=row[0], at=refused.at, refused=refused)
+def as_refused(row: Row) -> Refused:
+    """A refusal of its row."""
+    sequence, body, state, size, replay, answer = row
+    refused = decode_signal_refused(bytes(body))
+    return Refused(
+        sequence=sequence,
+        at=refused.at,
+        refused=refused,
+        state=state,
+        size=size,
+        replay=replay,
+        answer=None if answer is None else decode_signal_replayed(bytes(answer)),
+    )
