@@ -214,7 +214,7 @@ def _attributes(raw: dict[str, Any], shape: Shape, id_type: str) -> dict[str, An
     """What is not declared: fields of `data`, a given `attributes` object flat among them, and of its items."""
     extra = raw.keys() - shape.declared[id_type]
     lines = raw.get("items") if shape.kind.items else None
-    extended = bool(lines) and any(line.keys() - ITEM_FIELDS for line in lines)  # type: ignore[union-attr]
+    extended = bool(lines) and not all(map(ITEM_FIELDS.issuperset, lines))  # type: ignore[arg-type]
     if not extra and not extended:
         return {}
     if any(_attribute_faults(raw, shape, id_type)):
