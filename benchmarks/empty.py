@@ -9,10 +9,11 @@ from flask import Flask, Response, request
 
 from benchmarks.workload import CONFIGURATION, SIZE
 from contracts.topology import SIGNALS, moments_topology, partition_key, partition_of
-from services.ingestion.intake import CONFIRMED_WITHIN
 from shared.broker import Message, connect_broker
 from shared.clock import SystemClock
 from shared.settings import Settings
+
+_CONFIRMED_WITHIN = 5.0
 
 
 def application() -> Flask:
@@ -36,7 +37,7 @@ def application() -> Flask:
         body = request.get_data(cache=False)
         parts = [body[at : at + SIZE] for at in range(0, max(1, len(body) - SIZE // 2), SIZE)]
         for future in publisher.publish_all([message(part) for part in parts]):
-            future.result(CONFIRMED_WITHIN)
+            future.result(_CONFIRMED_WITHIN)
         return Response(b"{}", 200, content_type="application/json")
 
     return app

@@ -37,8 +37,9 @@ class Place:
     @contextmanager
     def program(self, *command: str) -> Iterator[subprocess.Popen[bytes]]:
         """A Python program of this place, ended by SIGTERM; what it writes to standard error is shown if it fails."""
-        errors = self.settings.data / "errors"
-        with errors.open("wb") as output:
+        number, path = tempfile.mkstemp(prefix="errors-", dir=self.settings.data)
+        errors = Path(path)
+        with os.fdopen(number, "wb") as output:
             process = subprocess.Popen(
                 [sys.executable, *command],
                 env=self.environ,

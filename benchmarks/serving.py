@@ -54,7 +54,7 @@ class Server:
         used = self.processor()
         found = self.run("benchmarks.client", [str(_CONNECTIONS), str(seconds)], form, _CLIENTS, seconds)
         return Asked(
-            answered=sum(each["answered"] for each in found),
+            answered=round(sum(each["answered"] for each in found)),
             seconds=sum(each["answered"] for each in found) / sum(each["answered"] / each["seconds"] for each in found),
             processor=(self.processor() - used) / sum(each["whole"] for each in found),
         )
