@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -226,6 +226,30 @@ def test_a_page_that_closes_at_once_still_sends(rig: Rig, visitor: BrowserContex
     rig.wait_for(cart_add=1)
 
 
+def test_reloads_in_the_midst_of_sending_lose_and_double_nothing(rig: Rig, visitor: BrowserContext) -> None:
+    page = enter(visitor, rig)
+    rig.way.refuse, rig.way.lose_answers = 2, 2
+
+    for _ in range(4):
+        add(page)
+        page.reload()
+
+    rig.wait_for(cart_add=4, page_view=5)
+
+
+def test_what_is_left_of_a_page_that_closed_offline_is_sent_later(rig: Rig, visitor: BrowserContext) -> None:
+    page = enter(visitor, rig)
+    rig.wait_for(page_view=1)
+
+    visitor.set_offline(True)
+    add(page)
+    page.close()
+    visitor.set_offline(False)
+    enter(visitor, rig, known=False)
+
+    rig.wait_for(cart_add=1, page_view=2)
+
+
 def test_offline_is_made_up_for_when_the_line_is_back(rig: Rig, visitor: BrowserContext) -> None:
     page = enter(visitor, rig)
     rig.wait_for(page_view=1)
@@ -248,10 +272,34 @@ def test_two_tabs_send_each_signal_once(rig: Rig, visitor: BrowserContext) -> No
     assert max(rig.recorded().values()) == 1
 
 
-def test_a_blocked_script_breaks_nothing_in_the_shop(rig: Rig, visitor: BrowserContext) -> None:
+def test_a_tab_that_is_closed_leaves_what_it_could_not_send_to_the_other(rig: Rig, visitor: BrowserContext) -> None:
+    one, two = enter(visitor, rig), enter(visitor, rig, known=False)
+    rig.wait_for(page_view=2)
+    rig.way.refuse = 1_000
+
+    add(one)
+    one.close(run_before_unload=False)
+    rig.way.refuse = 0
+    add(two, "Tea pot")
+
+    rig.wait_for(cart_add=2)
+    assert max(rig.recorded().values()) == 1
+
+
+BLOCKED: dict[str, Callable[[Route], None]] = {
+    "stopped": lambda route: route.abort("blockedbyclient"),
+    "replaced by an empty one": lambda route: route.fulfill(body="", content_type="text/javascript"),
+    "not found": lambda route: route.fulfill(status=404, body="<h1>Not found</h1>", content_type="text/html"),
+    "cut off": lambda route: route.abort("connectionreset"),
+}
+"""How blockers and broken lines keep the script from a page."""
+
+
+@pytest.mark.parametrize("how", BLOCKED)
+def test_a_blocked_script_breaks_nothing_in_the_shop(rig: Rig, visitor: BrowserContext, how: str) -> None:
     page = visitor.new_page()
     page.on("pageerror", _fail)
-    page.route("**/sdk/**", lambda route: route.abort("blockedbyclient"))
+    page.route("**/sdk/**", BLOCKED[how])
     page.goto(rig.url)
 
     add(page)
@@ -262,10 +310,17 @@ def test_a_blocked_script_breaks_nothing_in_the_shop(rig: Rig, visitor: BrowserC
     assert rig.kinds() == Counter()
 
 
-def test_blocked_requests_and_blocked_storage_break_nothing(rig: Rig, visitor: BrowserContext) -> None:
-    visitor.add_init_script(
-        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } })"
-    )
+STORAGE = {
+    "forbidden": "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no'); } })",
+    "none": "Object.defineProperty(window, 'localStorage', { value: null })",
+    "full": "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }",
+}
+"""How a browser keeps nothing."""
+
+
+@pytest.mark.parametrize("how", STORAGE)
+def test_blocked_requests_and_blocked_storage_break_nothing(rig: Rig, visitor: BrowserContext, how: str) -> None:
+    visitor.add_init_script(STORAGE[how])
     page = enter(visitor, rig)
     rig.wait_for(page_view=1)
     page.route("**/v1/signals", lambda route: route.abort("blockedbyclient"))
