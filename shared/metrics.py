@@ -6,6 +6,7 @@ Several processes of one service share a page when `PROMETHEUS_MULTIPROC_DIR` na
 from __future__ import annotations
 
 from functools import lru_cache
+from http import HTTPMethod
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -28,9 +29,15 @@ DURATION = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
+_METHODS = frozenset(HTTPMethod)
+
 
 def observe_request(service: str, method: str, route: str, status: int, seconds: float) -> None:
-    """Count one answered request; `route` is the pattern, never the path with its ids."""
+    """Count one answered request; `route` is the pattern, never the path with its ids.
+
+    A method that HTTP does not have counts as `other`: whoever asks could name any number of them, each a series.
+    """
+    method = method if method in _METHODS else "other"
     _requests(service, method, route, status).inc()
     _duration(service, method, route).observe(seconds)
 

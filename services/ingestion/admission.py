@@ -17,6 +17,9 @@ from services.ingestion.segment.mapping import Table, declared_table, extended
 from services.ingestion.signing import Signature, Verifier
 
 _ORIGIN = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://([^/?#\\@\s]+)")  # IGNORECASE would take the long s, too
+_LONGEST_HOST = 255
+_LONGEST_ORIGIN = len("https://") + _LONGEST_HOST + len(":65535")
+"""What is longer is not looked at, and never remembered: whoever asks would choose how much memory that takes."""
 _DEFAULT_ID_TYPES = ("email",)
 
 
@@ -195,7 +198,7 @@ def admit_site(admitted: Admitted, site: str | None) -> Refusal | None:
 
 def origin_allowed(domains: tuple[str, ...], origin: str | None) -> bool:
     """Whether an Origin header names one of the domains, over http or https on any port."""
-    if origin is None:
+    if origin is None or len(origin) > _LONGEST_ORIGIN:
         return False
     host = _origin_host(origin)
     return host is not None and domain_allows(domains, host)
@@ -207,11 +210,13 @@ def _origin_host(origin: str) -> str | None:
     return None if match is None else host_of(match[1])
 
 
-@lru_cache(maxsize=4096)
 def host_of(site: str) -> str | None:
     """The normalised host, or None where the text is none; remembered, since IDNA is slow and sites are few."""
-    if len(site) > 255:
-        return None
+    return _host_of(site) if len(site) <= _LONGEST_HOST else None
+
+
+@lru_cache(maxsize=4096)
+def _host_of(site: str) -> str | None:
     try:
         return normalise_host(site)
     except InvalidDomain:

@@ -15,7 +15,7 @@ import requests
 from contracts.configurations import ConfigurationState
 from contracts.signals import Signal, decode_signal
 from contracts.topology import partition_queue
-from services.cli.serve import command_of, environment_of, port_of
+from services.cli.serve import command_of, environment_of
 from services.ingestion.store import SCHEMA, IngestionStore
 from shared.broker import BrokerError, connect_broker
 from shared.clock import SystemClock
@@ -37,9 +37,14 @@ class IngestionProgram:
     seen: list[Signal] = field(default_factory=list)
 
     @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.settings.port_base + 1
+
+    @property
     def url(self) -> str:
         """Where it is reached."""
-        return f"http://127.0.0.1:{port_of('ingestion', self.settings.port_base)}"
+        return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start the processes and wait until they answer."""
@@ -97,14 +102,17 @@ class IngestionProgram:
 
 
 @contextmanager
-def running_ingestion(folder: Path, broker_url: str, *states: ConfigurationState) -> Iterator[IngestionProgram]:
-    """A service that knows these configurations; it is killed at the end."""
+def running_ingestion(
+    folder: Path, broker_url: str, *states: ConfigurationState, **more: str
+) -> Iterator[IngestionProgram]:
+    """A service that knows these configurations; `more` variables for it. It is killed at the end."""
     variables = {
         "MOMENTS_DATA": str(folder),
         "MOMENTS_BROKER_URL": broker_url,
         "MOMENTS_PORT_BASE": str(free_ports(1)[0] - 1),
         "MOMENTS_LOG_LEVEL": "ERROR",
         "MOMENTS_PARTITIONS": "2",
+        **more,
     }
     settings = settings_for(folder, **variables)
     variables["MOMENTS_SECRET_PEPPER"] = PEPPER

@@ -311,6 +311,15 @@ def test_metrics_count_requests_by_route_and_not_by_path(client: FlaskClient) ->
     assert "ada@example.com" not in page
 
 
+def test_whoever_invents_methods_makes_no_series_of_metrics(client: FlaskClient) -> None:
+    for number in range(20):
+        client.open("/tea", method=f"BREW{number}", headers=BEARER)
+
+    page = client.get("/metrics").get_data(as_text=True)
+    assert "BREW" not in page
+    assert 'method="other"' in page
+
+
 def test_the_page_of_the_documents_loads_nothing_from_elsewhere(client: FlaskClient) -> None:
     answer = client.get("/docs")
     page = answer.get_data(as_text=True)

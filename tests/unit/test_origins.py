@@ -11,7 +11,8 @@ import pytest
 
 from contracts.configurations import ConfigurationState, InvalidDomain, KeyState, normalise_domain
 from contracts.signals import CATALOGUE
-from services.ingestion.admission import Admitted, Directory, admit, hash_secret, origin_allowed
+from services.ingestion import admission
+from services.ingestion.admission import Admitted, Directory, admit, hash_secret, host_of, origin_allowed
 from services.ingestion.refusals import Refusal
 from services.ingestion.signing import Verifier
 
@@ -258,3 +259,14 @@ def test_no_domain_is_written_down_that_would_admit_more_or_never_anything(domai
 def test_the_table_is_long_enough_and_names_each_case_once() -> None:
     assert len(CASES) >= 60
     assert len({name for name, *_ in CASES}) == len({case[1:] for case in CASES}) == len(CASES)
+
+
+def test_what_is_too_long_for_a_host_takes_no_memory() -> None:
+    held = admission._host_of.cache_info().currsize, admission._origin_host.cache_info().currsize
+
+    for number in range(10):
+        long = f"{'a' * 250}{number}.example.com"
+        assert not origin_allowed(("*.example.com",), f"https://{long}{'.b' * 60}")
+        assert host_of(long) is None
+
+    assert (admission._host_of.cache_info().currsize, admission._origin_host.cache_info().currsize) == held

@@ -1,0 +1,73 @@
+"""Hostile bodies, headers and framing against ingestion as it is served: no 500, bounded memory, bounded time.
+
+The suite sends a few thousand; `./moments test -m soak -s tests/fuzz` sends 100,000 and prints what it measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.driving import EVERY, drive, processor_seconds, resident
+from tests.fuzz.requests import attack
+from tests.support.ingestion import configuration
+from tests.support.ingestion_program import IngestionProgram, running_ingestion
+
+SEED = 20261126
+WARM = 1_000
+"""Requests after which memory is taken for what the service needs: its caches have begun to fill."""
+GROWTH = 64 * 2**20
+"""Bytes that the memory of both processes may grow by after that, however many requests come."""
+LEAK = 24 * 2**20
+"""Bytes that it may grow by after a tenth of all requests: caches are full, what goes on growing is a leak."""
+PROCESSOR = 0.02
+"""Seconds of processor time that a request may cost on average."""
+SLOWEST = 20.0
+"""Seconds within which every request is answered, also on a machine that is busy."""
+
+
+@pytest.fixture
+def ingestion(tmp_path: Path) -> Iterator[IngestionProgram]:
+    """Without limits, which would answer most requests before they are read."""
+    unlimited = {f"MOMENTS_LIMIT_{what}": "0" for what in ("KEY", "ADDRESS", "PROFILE")}
+    url = f"embedded://{tmp_path}/broker.db"
+    with running_ingestion(tmp_path, url, configuration(domains=("shop.example.com",)), **unlimited) as running:
+        yield running
+
+
+@pytest.mark.parametrize("count", [2_500, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)])])
+def test_no_hostile_request_makes_ingestion_fail_or_grow_or_stall(ingestion: IngestionProgram, count: int) -> None:
+    assert ingestion.process is not None
+    master, port = ingestion.process.pid, ingestion.port
+    drive(port, SEED, range(-WARM, 0))
+    before, used = resident(master), processor_seconds(master)
+
+    outcome = drive(port, SEED, range(count // 10))
+    tenth = resident(master)
+    outcome += drive(port, SEED, range(count // 10, count))
+
+    after, used = resident(master), processor_seconds(master) - used
+    p99, slowest = outcome.quantile(0.99), outcome.quantile(1)
+    tell(f"{count} requests: {dict(sorted(outcome.statuses.items()))}, {outcome.unanswered} without an answer")
+    tell(f"latency p50 {outcome.quantile(0.5):.4f} s, p99 {p99:.4f} s, slowest {slowest:.4f} s")
+    memory = ", ".join(f"{each / 2**20:.1f}" for each in (before, tenth, after))
+    tell(f"{used / count * 1000:.2f} ms of processor a request; memory, at a tenth, at the end: {memory} MiB")
+    assert outcome.faults == []
+    assert outcome.valid == len(range(0, count, EVERY))
+    assert after - before < GROWTH
+    assert after - tenth < LEAK
+    assert used / count < PROCESSOR
+    assert slowest < SLOWEST
+    assert min(outcome.statuses[status] for status in (200, 400, 401, 413, 415, 422)) > 0
+
+
+def tell(line: str) -> None:
+    """For who runs it with -s."""
+    print(line)  # noqa: T201
+
+
+def test_a_request_can_be_made_again_by_its_number() -> None:
+    assert [attack(SEED, number) for number in range(50)] == [attack(SEED, number) for number in range(50)]
+    assert len({attack(SEED, number).raw for number in range(200)}) == 200
