@@ -36,6 +36,7 @@ ERASURE_READERS = ("config", "ingestion")
 STATE_MOMENT = "state.moment"
 STATE_CONFIGURATION = "state.configuration"
 STATE_TOKEN = "state.token"  # noqa: S105 - a routing key
+STATE_SUPPRESSION = "state.suppression"
 SNAPSHOT_REQUEST = "snapshot.request"
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from contracts.configurations import ConfigurationState
 from contracts.moments import MomentState
+from contracts.suppressions import SuppressionState
 from contracts.tokens import TokenState
 
 
@@ -135,6 +136,7 @@ KEY_USED = "key.used"
 _encoder = msgspec.json.Encoder()
 _moment = msgspec.json.Decoder(MomentState)
 _configuration = msgspec.json.Decoder(ConfigurationState)
+_suppression = msgspec.json.Decoder(SuppressionState)
 _token = msgspec.json.Decoder(TokenState)
 _marker = msgspec.json.Decoder(Marker)
 _spool_word = msgspec.json.Decoder(SpoolWord)
@@ -169,6 +171,14 @@ def decode_token_state(body: bytes) -> TokenState:
     """A token's state; raises UnreadableMessage."""
     try:
         return _token.decode(body)
+    except msgspec.DecodeError as error:
+        raise UnreadableMessage(str(error)) from error
+
+
+def decode_suppression_state(body: bytes) -> SuppressionState:
+    """The state of a customer whose signals are refused; raises UnreadableMessage."""
+    try:
+        return _suppression.decode(body)
     except msgspec.DecodeError as error:
         raise UnreadableMessage(str(error)) from error
 

@@ -28,6 +28,7 @@ from contracts.signals import (
     encode_signal,
     make_signal,
 )
+from contracts.suppressions import SuppressionState
 from contracts.templates import Template, validate_settings
 from contracts.times import MINUTE, SECOND, from_rfc3339, parse_duration, to_datetime
 from contracts.tokens import TokenState
@@ -339,3 +340,8 @@ def profile_erased_message() -> bytes:
 def erasure_done_message() -> bytes:
     """Ingestion has erased what it kept."""
     return msgspec.json.encode(ErasureDone(erasure=_ERASURE, reader="ingestion", at=TIME + SECOND, counts={"spool": 2}))
+
+
+def suppression_message() -> bytes:
+    """The state of a customer whose signals are refused."""
+    return msgspec.json.encode(SuppressionState(id="9c" * 16, version=1, configuration=STATE.id))

@@ -38,6 +38,7 @@ from contracts.events import (
 )
 from contracts.moments import MomentState
 from contracts.signals import CATALOGUE, KINDS, SignalData, SignalEvent
+from contracts.suppressions import SuppressionState
 from contracts.templates import Template, product_templates
 from contracts.tokens import TokenState
 from contracts.topology import (
@@ -53,6 +54,7 @@ from contracts.topology import (
     SNAPSHOT_REQUEST,
     STATE_CONFIGURATION,
     STATE_MOMENT,
+    STATE_SUPPRESSION,
     STATE_TOKEN,
 )
 from contracts.wire import (
@@ -257,6 +259,16 @@ def _states(template: Template) -> Iterator[Described]:
             TokenState,
             words.TOKEN_STATE,
             examples.token_message(),
+            _JSON,
+        ),
+        (
+            STATE_SUPPRESSION,
+            "State of a suppression",
+            "A customer's signals are to be refused, or taken again; after a change, or on request.",
+            CONFIGURATION,
+            SuppressionState,
+            words.SUPPRESSION_STATE,
+            examples.suppression_message(),
             _JSON,
         ),
         (

@@ -398,6 +398,12 @@ KEY_USED: dict[str, Fragment] = {
     "at": micros("When the latest request that it admitted was received."),
 }
 
+SUPPRESSION_STATE: dict[str, Fragment] = {
+    "id": text("A hash of configuration, idType and profile, keyed with the installation's pepper: it names nobody."),
+    "version": count("Rises with every change: keep the greatest.", 1),
+    "configuration": text("The id of the audience configuration."),
+    "deleted": {"description": "The customer's signals are taken again."},
+}
 TOMBSTONE: dict[str, Fragment] = {
     "erasure": text("The id of the erasure; it names nobody.", format="uuid"),
     "partition": count("The partition that it goes through."),

@@ -15,6 +15,7 @@ from services.config.live import LivePages
 from services.config.moments import Moments
 from services.config.once import ShownOnce
 from services.config.previews import Previews
+from services.config.suppressions import Suppressions
 from services.config.triggering import TriggerClient
 from services.config.webhooks import Webhooks
 from shared.clock import Clock
@@ -39,6 +40,7 @@ class Program:
     journeys: Journeys
     clock: Clock
     ingestion: IngestionClient
+    suppressions: Suppressions
     environment: str = ""
     sample_shop: str = ""
     secrets: ShownOnce = field(default_factory=ShownOnce)

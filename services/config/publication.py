@@ -8,8 +8,16 @@ import structlog
 
 from contracts.topology import SNAPSHOT_REQUESTS, Topology
 from services.config.access.resources import Token
-from services.config.resources import AudienceConfiguration, Deletion, Moment
-from services.config.states import State, configuration_state, deleted_state, moment_state, state_message, token_state
+from services.config.resources import AudienceConfiguration, Deletion, Moment, Suppression
+from services.config.states import (
+    State,
+    configuration_state,
+    deleted_state,
+    moment_state,
+    state_message,
+    suppression_state,
+    token_state,
+)
 from services.config.store import ConfigStore
 from shared.broker import Broker, Delivery, Publisher
 from shared.broker.reading import QueueReader
@@ -45,6 +53,10 @@ class Publication:
         """An API token was made or revoked."""
         self._add([token_state(value)])
 
+    def suppression(self, value: Suppression) -> None:
+        """A customer's signals are refused, or taken again."""
+        self._add([suppression_state(value)])
+
     def deleted(self, kind: str, value: AudienceConfiguration | Moment) -> None:
         """Something was deleted."""
         self._add([deleted_state(Deletion(kind=kind, id=value.id, version=value.version + 1))])
@@ -57,6 +69,7 @@ class Publication:
                 *(configuration_state(value) for value in self._store.configurations()),
                 *(moment_state(value, histories.get(value.id, ())) for value in self._store.moments()),
                 *(token_state(value) for value in self._store.access.tokens()),
+                *(suppression_state(value) for value in self._store.suppressions.all()),
                 *(deleted_state(deletion) for deletion in self._store.deletions()),
             ]
 

@@ -102,6 +102,18 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """A customer, by a keyed hash, whose signals are refused. `ended_at`: they are taken again since."""
+
+    id: str
+    configuration_id: str
+    version: int
+    created_at: int
+    created_by: str
+    ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
     """A resource that is no more; readers that were away learn of it from a snapshot."""
 

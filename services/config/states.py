@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from contracts.configurations import ConfigurationState, KeyState
 from contracts.moments import MomentState, SettingsVersion
+from contracts.suppressions import SuppressionState
 from contracts.tokens import TokenState
-from contracts.topology import CONFIGURATION, STATE_CONFIGURATION, STATE_MOMENT, STATE_TOKEN
+from contracts.topology import CONFIGURATION, STATE_CONFIGURATION, STATE_MOMENT, STATE_SUPPRESSION, STATE_TOKEN
 from contracts.wire import encode
 from services.config.access.resources import Token
-from services.config.resources import AudienceConfiguration, Deletion, Key, Moment
+from services.config.resources import AudienceConfiguration, Deletion, Key, Moment, Suppression
 from shared.broker import Message
 
-State = ConfigurationState | MomentState | TokenState
+State = ConfigurationState | MomentState | TokenState | SuppressionState
 _KEYS: dict[type[State], str] = {
     ConfigurationState: STATE_CONFIGURATION,
     MomentState: STATE_MOMENT,
     TokenState: STATE_TOKEN,
+    SuppressionState: STATE_SUPPRESSION,
 }
 
 
@@ -72,6 +74,16 @@ def token_state(value: Token) -> TokenState:
         scope=value.scope,
         expires_at=value.expires_at,
         deleted=value.revoked_at is not None,
+    )
+
+
+def suppression_state(value: Suppression) -> SuppressionState:
+    """The state of a customer whose signals are refused, or taken again."""
+    return SuppressionState(
+        id=value.id,
+        version=value.version,
+        configuration=value.configuration_id,
+        deleted=value.ended_at is not None,
     )
 
 

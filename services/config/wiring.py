@@ -21,7 +21,6 @@ from services.config.access.passwords import Passwords
 from services.config.access.wiring import make_access, set_up_access
 from services.config.audit import Audit
 from services.config.configurations import Configurations
-from services.config.erasing import erase_customer
 from services.config.ingesting import IngestionClient
 from services.config.journeys import Journeys
 from services.config.key_uses import key_use_reader
@@ -32,6 +31,7 @@ from services.config.previews import Previews
 from services.config.program import EXTENSION, Program
 from services.config.publication import Publication, snapshot_reader
 from services.config.store import ConfigStore, open_config_database
+from services.config.suppressions import Suppressions
 from services.config.triggering import TriggerClient
 from services.config.ui import PAGES, set_up_frame
 from services.config.views import BLUEPRINTS
@@ -71,7 +71,8 @@ class Config:
         audit = Audit(self.store)
         configurations = Configurations(self.store, publication, audit, KeyMaker(settings.secret_pepper), clock)
         self._key_uses = key_use_reader(self._broker, topology, configurations)
-        self._erasures = erasure_reader(self._broker, self._publisher, topology, "config", clock, erase_customer)
+        suppressions = Suppressions(self.store, publication, audit, clock, settings.secret_pepper)
+        self._erasures = erasure_reader(self._broker, self._publisher, topology, "config", clock, suppressions.erase)
         moments = Moments(self.store, publication, audit, clock)
         trigger = TriggerClient(settings.trigger_url, settings.admin_token)
         self.program = Program(
@@ -85,6 +86,7 @@ class Config:
             Journeys(self._broker),
             clock,
             IngestionClient(settings.ingestion_url, settings.public_signals_url),
+            suppressions,
             settings.environment,
             settings.sample_shop,
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 
 import msgspec
 
@@ -21,6 +22,7 @@ _LONGEST_HOST = 255
 _LONGEST_ORIGIN = len("https://") + _LONGEST_HOST + len(":65535")
 """What is longer is not looked at, and never remembered: whoever asks would choose how much memory that takes."""
 _DEFAULT_ID_TYPES = ("email",)
+_NOBODY: Mapping[str, frozenset[bytes]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Listener:
     """An audience configuration as ingestion needs it.
 
     `consent_required`: only signals that say so are taken. `attributes`: the undeclared fields that are kept, or None
-    for all. `table`: what calls of Segment's API become.
+    for all. `table`: what calls of Segment's API become. `suppressed`: hashes of the customers whose signals are
+    refused (`contracts.erasures.subject_of`).
     """
 
     id: str
@@ -39,6 +42,7 @@ class Listener:
     consent_required: bool = False
     attributes: frozenset[str] | None = None
     table: Table = field(default_factory=declared_table)
+    suppressed: frozenset[bytes] = frozenset()
 
 
 class Admitted(msgspec.Struct, frozen=True, gc=False):
@@ -64,7 +68,12 @@ class Directory:
     listeners: dict[str, Listener] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, states: Iterable[ConfigurationState], verifier: Verifier) -> Directory:
+    def of(
+        cls,
+        states: Iterable[ConfigurationState],
+        verifier: Verifier,
+        suppressed: Mapping[str, frozenset[bytes]] = _NOBODY,
+    ) -> Directory:
         """The directory of the newest states; deleted configurations have no keys and no domains."""
         keys: dict[str, tuple[tuple[Listener, KeyState], ...]] = {}
         domains: dict[str, None] = {}
@@ -72,14 +81,14 @@ class Directory:
         for state in states:
             if state.deleted:
                 continue
-            listeners[state.id] = listener = _listener(state)
+            listeners[state.id] = listener = _listener(state, suppressed.get(state.id, frozenset()))
             domains.update(dict.fromkeys(state.domains))
             for key in state.keys:
                 keys[key.id] = (*keys.get(key.id, ()), (listener, key))
         return cls(keys, tuple(domains), verifier, listeners)
 
 
-def _listener(state: ConfigurationState) -> Listener:
+def _listener(state: ConfigurationState, suppressed: frozenset[bytes]) -> Listener:
     audience = state.audience
     return Listener(
         id=state.id,
@@ -90,6 +99,7 @@ def _listener(state: ConfigurationState) -> Listener:
         consent_required=state.consent_required,
         attributes=None if state.attributes is None else frozenset(state.attributes),
         table=extended(declared_table(), state.segment_events),
+        suppressed=suppressed,
     )
 
 

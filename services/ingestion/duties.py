@@ -10,6 +10,7 @@ import structlog
 
 from contracts.configurations import ConfigurationState
 from contracts.signals import UnreadableSignal, decode_signal
+from contracts.suppressions import SuppressionState
 from contracts.topology import (
     CONFIGURATION,
     DEAD_LETTERS,
@@ -18,6 +19,7 @@ from contracts.topology import (
     SNAPSHOT_REQUEST,
     SNAPSHOT_REQUESTS,
     STATE_CONFIGURATION,
+    STATE_SUPPRESSION,
     Binding,
     Queue,
     Topology,
@@ -25,7 +27,13 @@ from contracts.topology import (
     partition_of,
     state_queue,
 )
-from contracts.wire import SnapshotRequest, UnreadableMessage, decode_configuration_state, encode
+from contracts.wire import (
+    SnapshotRequest,
+    UnreadableMessage,
+    decode_configuration_state,
+    decode_suppression_state,
+    encode,
+)
 from services.ingestion.key_uses import KeyUses
 from services.ingestion.keys import Keys
 from services.ingestion.leadership import Leadership
@@ -213,7 +221,8 @@ class FollowConfigurations:
         queue = state_queue(READER)
         self._broker.declare(self._topology)
         self._broker.declare_queue(
-            Queue(queue, dead_letter=DEAD_LETTERS), [Binding(CONFIGURATION, queue, STATE_CONFIGURATION)]
+            Queue(queue, dead_letter=DEAD_LETTERS),
+            [Binding(CONFIGURATION, queue, key) for key in (STATE_CONFIGURATION, STATE_SUPPRESSION)],
         )
         request = Message(
             exchange=CONFIGURATION,
@@ -235,12 +244,16 @@ class FollowConfigurations:
 
     def _take(self, deliveries: Sequence[Delivery]) -> None:
         states: list[ConfigurationState] = []
+        suppressions: list[SuppressionState] = []
         for delivery in deliveries:
             try:
-                states.append(decode_configuration_state(delivery.body))
+                if delivery.routing_key == STATE_SUPPRESSION:
+                    suppressions.append(decode_suppression_state(delivery.body))
+                else:
+                    states.append(decode_configuration_state(delivery.body))
             except UnreadableMessage as error:
                 bury(self._publisher, delivery, str(error))
-        changed = self._store.keep(states)
+        changed = self._store.keep(states) + self._store.keep_suppressions(suppressions)
         _log.info("configurations_received", received=len(states), changed=changed)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
+from contracts.erasures import subject_of
 from contracts.signals import SignalKind
 from contracts.wire import SignalReplay
 from services.ingestion import meters
-from services.ingestion.admission import Directory
+from services.ingestion.admission import Directory, Listener
 from services.ingestion.bodies import Body
 from services.ingestion.handover import Handover
 from services.ingestion.limits import Limits
@@ -29,6 +30,7 @@ MOST_REPORTED = 100
 """Signals of a refused request that trigger is told of."""
 
 _TOO_LARGE = Refusal(413, "too_large", f"one signal may have at most {LARGEST_SIGNAL} bytes")
+_SUPPRESSED = Refusal(403, "suppressed", "signals of this customer are not taken")
 _UNAVAILABLE = Refusal(503, "unavailable", "the signal could not be stored now; send it again")
 
 
@@ -68,12 +70,14 @@ class Intake:
         reports: RefusalReports,
         partitions: int,
         limits: Limits,
+        pepper: bytes,
     ) -> None:
         self._handover = handover
         self._refusal_log = refusal_log
         self._reports = reports
         self._partitions = partitions
         self._limits = limits
+        self._pepper = pepper
 
     def take(
         self, body: Body, kind: SignalKind | None, reception: Reception, sender: Callable[[], Sender]
@@ -92,6 +96,8 @@ class Intake:
             outcome = read_signal(item, kind, reception, clean=body.clean, explain=explain)
             if place in body.faults:
                 outcome = _with_faults(outcome, body.faults[place])
+            if isinstance(outcome, Accepted) and self._is_suppressed(outcome, reception.admitted.listener):
+                outcome = _SUPPRESSED
             if isinstance(outcome, Accepted):
                 limited = self._limits.signal(reception.admitted, outcome.profile)
                 message = None if limited else message_of(outcome, self._partitions)
@@ -115,7 +121,17 @@ class Intake:
         outcome = read_again(replay, directory, now)
         if isinstance(outcome, Refusal):
             return outcome
+        listener = directory.listeners.get(outcome.data.audience_configuration.id)
+        if listener is not None and self._is_suppressed(outcome, listener):
+            return _SUPPRESSED
         return message_of(outcome, self._partitions) or _TOO_LARGE
+
+    def _is_suppressed(self, accepted: Accepted, listener: Listener) -> bool:
+        """Whether the customer's signals are refused; it costs nothing where nobody's are."""
+        profile = accepted.profile
+        if not listener.suppressed:
+            return False
+        return subject_of(self._pepper, listener.id, profile.id_type, profile.id) in listener.suppressed
 
     def refuse(self, refusal: Refusal, key_header: str | None, kind: str = "") -> None:
         """Count the refusal of a whole request."""

@@ -42,11 +42,11 @@ class Keys:
             revision = self._store.revision()
             if revision == self._revision:
                 return False
-            states = self._store.states()
+            states, suppressed = self._store.states(), self._store.suppressed()
         except STORE_FAULTS as error:
             _log.warning("keys_not_refreshed", reason=str(error))
             return False
-        self.directory = Directory.of(states, self._verifier)
+        self.directory = Directory.of(states, self._verifier, suppressed)
         self._revision = revision
         _log.info("keys_refreshed", revision=revision, configurations=len(states))
         return True

@@ -125,6 +125,8 @@ class RefusalReports:
 
         `final`: what is wrong does not stand in the item.
         """
+        if refusal.code == "suppressed":  # nothing is kept of whoever asked for that
+            return
         if refusal.status in AGAIN or not self.allows(sender.configuration):
             return
         told = self._tellable(sender.configuration, item, kind)

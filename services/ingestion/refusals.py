@@ -33,6 +33,7 @@ Code = Literal[
     "not_json",
     "unavailable",
     "rate_limited",
+    "suppressed",
 ]
 
 NOT_KEPT: frozenset[Code] = frozenset(

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from contracts.configurations import ConfigurationState
+from contracts.suppressions import SuppressionState
 from shared.store import Migration, close_database, connected, migrate
 
 SCHEMA = "moments_ingestion"
@@ -19,6 +20,9 @@ _REVISION = """CREATE TABLE revision (one INTEGER PRIMARY KEY, number BIGINT NOT
 _FIRST_REVISION = """INSERT INTO revision (one, number) VALUES (1, 0)"""
 _REFUSALS = """CREATE TABLE refusals (id {id}, at BIGINT NOT NULL, status INTEGER NOT NULL, code TEXT NOT NULL,
     key_prefix TEXT NOT NULL, kind TEXT NOT NULL, count INTEGER NOT NULL)"""
+
+_SUPPRESSIONS = """CREATE TABLE suppressions (id TEXT PRIMARY KEY, version BIGINT NOT NULL,
+    configuration TEXT NOT NULL, deleted INTEGER NOT NULL)"""
 
 MIGRATIONS = (
     Migration(
@@ -34,6 +38,7 @@ MIGRATIONS = (
             ),
         },
     ),
+    Migration(2, "customers whose signals are refused", {"sqlite": (_SUPPRESSIONS,), "postgresql": (_SUPPRESSIONS,)}),
 )
 
 
@@ -85,6 +90,32 @@ class IngestionStore:
             if changed:
                 self._database.execute_sql("UPDATE revision SET number = number + 1")
         return changed
+
+    def keep_suppressions(self, states: Iterable[SuppressionState]) -> int:
+        """The same for customers whose signals are refused, or taken again."""
+        mark = self._database.param
+        statement = (
+            f"INSERT INTO suppressions (id, version, configuration, deleted) VALUES ({', '.join([mark] * 4)}) "  # noqa: S608
+            "ON CONFLICT (id) DO UPDATE SET version = excluded.version, deleted = excluded.deleted "
+            "WHERE suppressions.version < excluded.version"
+        )
+        with connected(self._database), self._database.atomic():
+            changed = 0
+            for state in states:
+                values = (state.id, state.version, state.configuration, int(state.deleted))
+                changed += self._database.execute_sql(statement, values).rowcount
+            if changed:
+                self._database.execute_sql("UPDATE revision SET number = number + 1")
+        return changed
+
+    def suppressed(self) -> dict[str, frozenset[bytes]]:
+        """Configuration → the hashes of the customers whose signals are refused."""
+        found: dict[str, set[bytes]] = {}
+        with connected(self._database):
+            sql = "SELECT configuration, id FROM suppressions WHERE deleted = 0"
+            for configuration, subject in self._database.execute_sql(sql).fetchall():
+                found.setdefault(configuration, set()).add(bytes.fromhex(subject))
+        return {configuration: frozenset(subjects) for configuration, subjects in found.items()}
 
     def mark_answered(self) -> None:
         """Config has answered, be it that there is no configuration: count that as the first change."""

@@ -98,7 +98,9 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
     leadership = Leadership(settings.data / "ingestion.lock")
     limits = Limits.of(settings, clock)
     spool = _spool(settings, clock)
-    intake = Intake(Handover(publisher, spool), refusal_log, reports, settings.partitions, limits)
+    intake = Intake(
+        Handover(publisher, spool), refusal_log, reports, settings.partitions, limits, settings.secret_pepper
+    )
     duties: tuple[Duty, ...] = (
         RefreshKeys(keys),
         FlushRefusals(refusal_log),

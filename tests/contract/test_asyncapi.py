@@ -33,6 +33,7 @@ from contracts.topology import (
     SNAPSHOT_REQUEST,
     STATE_CONFIGURATION,
     STATE_MOMENT,
+    STATE_SUPPRESSION,
     STATE_TOKEN,
     UNROUTED,
     moments_topology,
@@ -140,7 +141,9 @@ def test_every_published_routing_key_has_a_channel_on_the_right_exchange() -> No
     expected = {kind.routing_key: JOURNEYS for kind in KINDS} | {AUDIENCE_PROFILE: JOURNEYS}
     expected |= {f"moment.{template.type}": JOURNEYS for template in templates}
     expected |= {f"moment.{template.type}.recovered": JOURNEYS for template in templates if template.completes}
-    expected |= dict.fromkeys((STATE_MOMENT, STATE_CONFIGURATION, STATE_TOKEN, SNAPSHOT_REQUEST), CONFIGURATION)
+    expected |= dict.fromkeys(
+        (STATE_MOMENT, STATE_CONFIGURATION, STATE_SUPPRESSION, STATE_TOKEN, SNAPSHOT_REQUEST), CONFIGURATION
+    )
     expected |= {SIGNAL_REFUSED: REFUSALS, SIGNAL_REPLAY: REPLAYS, SIGNAL_REPLAYED: REPLAYED, KEY_USED: KEY_USES}
     expected |= {PROFILE_ERASED: ERASURES, ERASURE_DONE: ERASURES_DONE}
 

@@ -18,7 +18,16 @@ from services.trigger.engine.waits import MERGED, VOID
 from services.trigger.engine.walk import STOPPED
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanations.md"
-NOT_TOLD = {"missing_key", "unknown_key", "unavailable", "rate_limited", "not_json", "malformed", "no_consent"}
+NOT_TOLD = {
+    "missing_key",
+    "unknown_key",
+    "unavailable",
+    "rate_limited",
+    "suppressed",
+    "not_json",
+    "malformed",
+    "no_consent",
+}
 """Refusals that belong to no configuration or no profile, or hold no signal that could be read."""
 REFUSALS = {
     "wrong_secret": "The secret of the server key is missing or wrong.",

@@ -25,6 +25,7 @@ from contracts.events import (
 )
 from contracts.moments import MomentState
 from contracts.signals import Item, SignalEvent, decode_signal, make_signal, sending_key
+from contracts.suppressions import SuppressionState
 from contracts.times import HOUR, from_rfc3339
 from contracts.tokens import TokenState
 from contracts.wire import (
@@ -63,6 +64,7 @@ GOLDEN: dict[str, tuple[str, Any, str]] = {
     "key.used.v1": ("key.used", KeyUsed, "f3bc7aacd38df6a7"),
     "spool.word.v1": ("spool.word", SpoolWord, "26b8398dff3a908f"),
     "marker.v1": ("marker", Marker, "dd101c1c2cfb80e8"),
+    "state.suppression.v1": ("state.suppression", SuppressionState, "44306890beb11692"),
     "tombstone.v1": ("tombstone", Tombstone, "8c99658cba294ec1"),
     "profile.erased.v1": ("profile.erased", ProfileErased, "0333cbc406864109"),
     "erasure.done.v1": ("erasure.done", ErasureDone, "0b94560d1ac84e53"),

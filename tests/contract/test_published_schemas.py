@@ -38,7 +38,7 @@ from contracts.signals import (
 )
 from contracts.templates import product_templates
 from contracts.times import to_datetime
-from contracts.topology import SNAPSHOT_REQUEST, STATE_CONFIGURATION, STATE_MOMENT, STATE_TOKEN
+from contracts.topology import SNAPSHOT_REQUEST, STATE_CONFIGURATION, STATE_MOMENT, STATE_SUPPRESSION, STATE_TOKEN
 from contracts.wire import KEY_USED, SIGNAL_REFUSED, SPOOL_WORD
 from services.cli.documents import SCHEMAS, documents
 from services.cli.options import ROOT
@@ -81,7 +81,7 @@ def test_there_is_a_schema_of_every_message_and_no_other() -> None:
     templates = product_templates().values()
 
     expected = {"signal", "moment", "moment.recovered", "audience.profile", "marker", "tombstone"}
-    expected |= {PROFILE_ERASED, ERASURE_DONE, SPOOL_WORD}
+    expected |= {PROFILE_ERASED, ERASURE_DONE, SPOOL_WORD, STATE_SUPPRESSION}
     expected |= {STATE_CONFIGURATION, STATE_MOMENT, STATE_TOKEN, SNAPSHOT_REQUEST, SIGNAL_REFUSED, KEY_USED}
     expected |= {kind.routing_key for kind in KINDS}
     expected |= {f"moment.{template.type}" for template in templates}

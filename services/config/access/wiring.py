@@ -23,7 +23,9 @@ from shared.clock import Clock
 from shared.proxies import trust_proxies
 from shared.settings import Settings
 
-_SCOPES: dict[str, Scope] = dict.fromkeys(("/api/v1/users", "/api/v1/tokens", "/api/v1/audit"), "admin")
+_SCOPES: dict[str, Scope] = dict.fromkeys(
+    ("/api/v1/users", "/api/v1/tokens", "/api/v1/audit", "/api/v1/suppressions"), "admin"
+)
 _SECOND = 1_000_000
 
 

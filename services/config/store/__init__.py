@@ -28,6 +28,7 @@ from services.config.store.rows import (
     ordered,
     to_json,
 )
+from services.config.store.suppressions import SuppressionStore
 from shared.settings import Settings
 from shared.store import close_database, connected, migrate, open_database
 
@@ -76,6 +77,7 @@ class ConfigStore:
         self._deletions = Rows(database, "deletions", ("id", "kind", "version", "deleted_at"))
         self._audit = Rows(database, "audit", _AUDIT_COLUMNS)
         self.access = AccessStore(database)
+        self.suppressions = SuppressionStore(database)
 
     def migrate(self) -> None:
         """Bring the database to this version."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.config.store.access_tables import TABLES as _ACCESS
 from services.config.store.access_tables import TOKEN_TABLES as _TOKENS
+from services.config.store.suppressions import SUPPRESSIONS_TABLES
 from shared.outbox import outbox_migration
 from shared.store import Dialect, Migration
 
@@ -66,6 +67,7 @@ MIGRATIONS = (
     _migration(10, "uses of keys", ("ALTER TABLE keys ADD COLUMN uses_noted BOOLEAN NOT NULL DEFAULT FALSE",)),
     _migration(11, "limits of keys", _LIMITS),
     _migration(12, "signed requests", _SIGNED),
+    _migration(13, "customers whose signals are refused", SUPPRESSIONS_TABLES),
     _migration(14, "consent and declared attributes", _PRIVACY),
     _migration(15, "events of Segment clients", _SEGMENT),
 )
