@@ -257,7 +257,7 @@ SHAPES: dict[str, Shape] = {kind.name: _shape(kind) for kind in KINDS}
 
 
 def _learn_structs() -> None:
-    """What msgspec learns of a struct at its first use, it learns here: threads that do so at once crash (msgspec 0.22.0)."""
+    """What msgspec learns of a struct at its first use, it learns here: threads that do so at once crash (0.22)."""
     for struct in (Envelope, ItemInput, *(shape.struct for shape in SHAPES.values())):
         msgspec.json.Decoder(struct)
 
