@@ -109,6 +109,8 @@ class Stack:
         """Start everything and watch."""
         self.up.start(timeout=PATIENCE)
         self.journey.start()
+        told = self.up.data / "logs" / "acceptance-watch.log"
+        wait_until(lambda: "Watching" in told.read_text(encoding="utf-8"), "the journey to have its queue", PATIENCE)
 
     def stop(self) -> None:
         """Stop everything."""
@@ -205,12 +207,11 @@ class Stack:
         """How many signals trigger has applied."""
         return int(self.query("SELECT count(*) FROM signals")[0][0])
 
-    def settle(self, shop: Shop, signals: int) -> None:
-        """Wait until the shop's signals are all applied, its waits decided and their events published."""
-
+    def settle(self, shop: Shop, applied: int) -> None:
+        """Wait until so many signals are applied in all, the shop's waits decided and their events published."""
         unsent = "SELECT count(*) FROM outbox WHERE sent_at IS NULL"
         wait_until(lambda: self.up.ready("trigger"), "trigger to be ready", PATIENCE)
-        wait_until(lambda: len(self.signals(shop)) >= signals, f"the shop's {signals} signals to be applied", PATIENCE)
+        self.wait_for_signals(applied)
         wait_until(lambda: self.ledger(shop)["pending"] == 0, "every wait to be decided", PATIENCE)
         wait_until(lambda: self.query(unsent)[0][0] == 0, "every event to be published", PATIENCE)
 

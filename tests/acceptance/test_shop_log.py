@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -115,7 +116,7 @@ def send_log(stack: Stack, file: Path, pace: Pace, harm: Harm | None = None) -> 
     if harm is not None:
         harm(stack, before)
     summary = sending.finish()
-    stack.settle(shop, sending.signals)
+    stack.settle(shop, before + sending.signals)
     return Run(stack, shop, pace, file, summary, stack.signals(shop))
 
 
@@ -154,12 +155,16 @@ def check_everything_arrived(done: Run) -> None:
 def check_same_raises(done: Run) -> None:
     """The raises of the engine in virtual time, and of the command `moments backtest` over the file itself."""
     assert done.raised == done.expected
-    options = ("--template", "cart_abandon", "--set", f"duration={done.pace.recorded}", "--format", "rees46", "--json")
-    lines = run("backtest", str(done.file), *options, timeout=PATIENCE).stdout.splitlines()[:-1]
+    assert Counter(each.told for each in done.raised) == back_tested(done.file, done.pace.recorded)
+
+
+@cache
+def back_tested(file: Path, duration: str) -> Counter[tuple[str, str, str]]:
+    """What `moments backtest` tells of a file, as `Raise.told`."""
+    options = ("--template", "cart_abandon", "--set", f"duration={duration}", "--format", "rees46", "--json")
+    lines = run("backtest", str(file), *options, timeout=PATIENCE).stdout.splitlines()[:-1]
     told = [json.loads(line) for line in lines]
-    assert Counter(each.told for each in done.raised) == Counter(
-        (each["profile"]["id"], each["process"]["id"], sorted_json(each["content"])) for each in told
-    )
+    return Counter((each["profile"]["id"], each["process"]["id"], sorted_json(each["content"])) for each in told)
 
 
 def _received(each: Signal, at: int) -> Signal:

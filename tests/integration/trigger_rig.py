@@ -54,6 +54,7 @@ from shared.broker import BrokerError, Delivery, Message, connect_broker
 from shared.clock import SystemClock, stopwatch
 from shared.settings import Settings
 from shared.store import close_database, connected, migrate, open_database
+from tests.support import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = 4
@@ -70,11 +71,7 @@ STACKS = [
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
     """Wait for something observable, with a deadline."""
-    pause = threading.Event()
-    end = stopwatch() + seconds
-    while not condition():
-        assert stopwatch() < end, f"waited {seconds:.0f} s in vain: {what}"
-        pause.wait(0.02)
+    processes.wait_until(condition, what, seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from werkzeug.test import TestResponse
@@ -17,8 +16,9 @@ from contracts.wire import encode
 from services.ingestion.admission import hash_secret
 from services.ingestion.wiring import Ingestion, create_ingestion
 from shared.broker import Message, Unroutable
-from shared.clock import Clock, stopwatch
+from shared.clock import Clock
 from shared.settings import Settings
+from tests.support import processes
 
 PEPPER = "a-pepper-for-the-tests"
 ORIGIN = "https://shop.example.com"
@@ -139,8 +139,4 @@ def recorded(ingestion: Ingestion, count: int, partitions: int = 4) -> list[Sign
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     """Wait for something observable, with a deadline."""
-    pause = Event()
-    end = stopwatch() + seconds
-    while not condition():
-        assert stopwatch() < end, "it did not happen in time"
-        pause.wait(0.02)
+    processes.wait_until(condition, "what the test waits for", seconds)

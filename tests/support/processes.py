@@ -25,8 +25,17 @@ def free_ports(count: int) -> list[int]:
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
     """Return once `condition` holds; raises TimeoutError that names `what` otherwise."""
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > timeout:
             raise TimeoutError(f"waited {timeout:.0f} s in vain: {what}")
-        time.sleep(0.01)
+        time.sleep(pause_after(waited))
+
+
+def pause_after(waited: float) -> float:
+    """How many seconds to go on waiting before one looks again: looking takes time that others need.
+
+    What comes soon is seen at once; what took a second or more, a tenth of a second later at most.
+    """
+    return min(0.1, max(0.01, waited / 10))
