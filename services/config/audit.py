@@ -104,6 +104,6 @@ def document_of(value: AudienceConfiguration | Moment | User | Token) -> dict[st
     if isinstance(value, Moment):
         document: dict[str, Any] = MomentSchema().dump(value)
     else:
-        keys = tuple(replace(key, secret=None, signing_secret=None) for key in value.keys)
+        keys = tuple(replace(key, secret=None) for key in value.keys)
         document = ConfigurationSchema().dump(replace(value, keys=keys))
     return document

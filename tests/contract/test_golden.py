@@ -52,6 +52,7 @@ GOLDEN: dict[str, tuple[str, Any, str]] = {
     "audience.profile.v1": ("audience.profile", AudienceProfileEvent, "e01aba4fee6468d4"),
     "state.configuration.v1": ("state.configuration", ConfigurationState, "43e3de7afc979c14"),
     "state.configuration.v1.limited": ("state.configuration", ConfigurationState, "b088f9044ec096b0"),
+    "state.configuration.v1.admission": ("state.configuration", ConfigurationState, "340406093e500578"),
     "state.moment.v1": ("state.moment", MomentState, "9eaedb8d6c1454c5"),
     "state.token.v1": ("state.token", TokenState, "7da0fb3c292d5d50"),
     "snapshot.request.v1": ("snapshot.request", SnapshotRequest, "77386075642ee85d"),
@@ -149,3 +150,10 @@ def test_states_of_version_1_mean_what_they_meant() -> None:
     assert (word.partition, word.at, word.leaving) == (marker.partition, marker.at, False)
     assert decode_marker(golden("spool.word.v1")).nonce == "", "a trigger that knows no words drops it as a marker"
     assert (marker.partition, marker.at) == (7, from_rfc3339("2026-11-23T10:15:30.123Z"))
+
+
+def test_a_state_that_an_older_config_sent_limits_nothing() -> None:
+    state = decode_configuration_state(golden("state.configuration.v1"))
+
+    assert [(key.kinds, key.signed) for key in state.keys] == [(None, False)] * 2
+    assert (state.consent_required, state.attributes, state.segment_events) == (False, None, ())

@@ -364,6 +364,7 @@ def test_a_regenerated_key_overlaps_with_the_old_one_for_the_time_asked(config: 
     assert new["id"] != old["id"]
     assert new["enabled"] is True
     assert new["secret"] != old["secret"]
+    assert "signingSecret" not in new, "it does not sign"
     assert (overlapping["enabled"], overlapping["expiresAt"]) == (True, "2026-11-23T12:01:00.000Z")
     assert config.call("POST", f"{path}/keys/{old['id']}/regenerate", {}).status == 404
 
