@@ -59,6 +59,11 @@ class Audit:
             at=now, actor=actor(), action=action, kind=kind, resource_id=resource_id, before=None, after=None
         )
 
+    def note(self, kind: str, action: str, resource_id: str, now: int) -> None:
+        """The same for what another service did, in a transaction of its own."""
+        with self._store.transaction():
+            self.event(kind, action, resource_id, now)
+
     def page(self, listing: Listing, filters: Mapping[str, str | tuple[str, ...]]) -> Page[AuditEntry]:
         """A page of the log, the newest entry first."""
         with self._store.reading():

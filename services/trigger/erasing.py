@@ -101,18 +101,21 @@ class Eraser:
             return []
         profile = profile_key(identity)
         signals = store.signals_of(rows, profile, identity)
+        refused = store.refused_signals_of(rows, profile)
         counts = _erase_all(rows, profile, erasure.partition, signals, now)
         cache.forget_profile(profile)
-        self._bar(rows, [each for each in signals if each.received_at <= erasure.at], now)
+        self._bar(rows, [each for each in signals if each.received_at <= erasure.at], refused, now)
         self._outbox.add([erased_message(erasure)])
         add_erased_counts(rows, erasure_id, SERVICE, counts)
         note_erased(rows, erasure_id, now)
         _log.info("erasing.erased", erasure=erasure_id, **counts)
         return [_arrival(each, erasure.partition) for each in signals if each.received_at > erasure.at]
 
-    def _bar(self, rows: Rows, signals: Sequence[LoggedSignal], now: int) -> None:
-        recent = [each for each in signals if each.received_at > now - SIGNALS_BARRED]
-        bar_signals(rows, [erased_signal_of(self._pepper, each.key) for each in recent], now + SIGNALS_BARRED)
+    def _bar(self, rows: Rows, signals: Sequence[LoggedSignal], refused: Sequence[bytes], now: int) -> None:
+        """No repeat of a signal, and no replay of a refused one, is taken for as long as repeats are recognised."""
+        recent = [each.key for each in signals if each.received_at > now - SIGNALS_BARRED]
+        keys = [erased_signal_of(self._pepper, key) for key in (*recent, *refused)]
+        bar_signals(rows, keys, now + SIGNALS_BARRED)
 
     def _erased_at(self, arrival: Arrival) -> int | None:
         return self._erased.get(self._subject(arrival.profile))

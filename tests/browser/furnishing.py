@@ -33,6 +33,7 @@ class Furnished:
     delivery: int
     invitation: str
     trial: str
+    erasure: str
     signals: tuple[str, ...]
     token: str
     person: str
@@ -71,6 +72,8 @@ def furnish(house: House) -> Furnished:
         lambda: house.call("GET", f"{WEBHOOKS}/{webhook}/deliveries", service="trigger").document
     )
     trial = str(house.call("POST", "/api/v1/backtests", {"momentId": raised}, service="trigger").document["id"])
+    whom = {"configuration": shop.id, "profile": "erased@example.com"}
+    erasure = str(house.call("POST", "/api/v1/erasures", whom, service="trigger").document["id"])
     signals = house.call("GET", "/api/v1/signals/recent", service="trigger").document["items"]
     token = house.call("POST", "/api/v1/tokens", {"name": SCRIPT[:80], "scope": "read"}).document["made"]["id"]
     invitation = house.invite("viewer", SCRIPT)
@@ -87,6 +90,7 @@ def furnish(house: House) -> Furnished:
         delivery=deliveries[0]["id"],
         invitation=invitation,
         trial=trial,
+        erasure=erasure,
         signals=tuple(each["id"] for each in signals),
         token=token,
         person=person["id"],

@@ -116,6 +116,8 @@ TOUR = (
         lambda found: f"/journeys/webhooks/{found.webhook}/redeliver",
     ),
     Stop("profiles", "profile_pages.profiles", lambda _: "/profiles?id=ada%40example.com"),
+    Stop("erase", "erasure_pages.confirm", lambda found: f"/profiles/erasure?configuration={found.shop.id}&{CUSTOMER}"),
+    Stop("receipt", "erasure_pages.receipt", lambda found: f"/profiles/erasures/{found.erasure}"),
     Stop("users", "user_pages.users", lambda _: "/settings/users"),
     Stop("user", "user_pages.user", lambda found: f"/settings/users/{found.person}"),
     Stop("invite", "user_pages.invitation", lambda _: "/settings/users/new"),

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from contracts.signals import UnreadableSignal, decode_signal
 from contracts.times import DAY
+from contracts.wire import decode_signal_refused
 from services.trigger.about import profile_about
 from services.trigger.engine.application import ProfileId, profile_of
 from services.trigger.store.erasures import raise_log_end
 from services.trigger.store.forgetting import count_forgotten, counted_moments
-from services.trigger.store.keys import profile_number
+from services.trigger.store.keys import profile_number, signal_key
 from services.trigger.store.records import add_counts
 from services.trigger.store.rollups import FEED_KEPT, LATE, PAST, adding
 from services.trigger.store.rows import Rows
@@ -152,6 +153,13 @@ def erase_retimed(rows: Rows, profile: bytes) -> int:
 def erase_profile(rows: Rows, profile: bytes) -> int:
     """Delete what is known of the customer."""
     return rows.change("DELETE FROM profiles WHERE key = ?", (profile,))
+
+
+def refused_signals_of(rows: Rows, profile: bytes) -> list[bytes]:
+    """The keys that refused signals of the customer would have had: a replay that is underway must not bring one in."""
+    found = rows.execute("SELECT body FROM refused WHERE profile_key = ?", (profile,))
+    refused = [decode_signal_refused(bytes(body)) for (body,) in found]
+    return [signal_key(profile, each.source, each.signal) for each in refused if each.signal]
 
 
 def erase_refusals(rows: Rows, profile: bytes) -> int:

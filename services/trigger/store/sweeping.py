@@ -90,12 +90,13 @@ def _walk_outbox(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Go
 def _walk_refused(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Gone, int | None]:
     """Refused signals, also those whose profile could not be read but whose text holds the value."""
     found = rows.execute(
-        "SELECT sequence, profile_key, at, body FROM refused WHERE sequence > ? ORDER BY sequence LIMIT ?",
+        "SELECT sequence, profile_key, at, body, answer, sent FROM refused WHERE sequence > ?"
+        " ORDER BY sequence LIMIT ?",
         (place, limit),
     )
     gone: Counter[str] = Counter()
-    for sequence, key, at, body in found:
-        whom = sought.by_key(bytes(key)) or sought.within(bytes(body))
+    for sequence, key, at, *kept in found:
+        whom = sought.by_key(bytes(key)) or sought.within(b"\n".join(bytes(each or b"") for each in kept))
         if whom is not None and at <= (whom.erasure.erased_at or 0):
             gone[whom.erasure.id] += rows.change("DELETE FROM refused WHERE sequence = ?", (sequence,))
     return dict(gone), found[-1][0] if len(found) == limit else None

@@ -13,6 +13,7 @@ from services.config.program import program
 from services.config.resources import Listing, Moment
 from services.config.triggering import TriggerAway, TriggerRefused
 from services.config.ui.frame import page
+from services.config.ui.pages.erasures import erasure_url
 from shared.http import NotFound
 
 _MOST_AUDIENCES = 50
@@ -41,7 +42,7 @@ def profiles() -> tuple[str, int]:
             known = [Known(each, _moments(each["audienceConfiguration"]["id"])) for each in _found(asked)]
         except TriggerAway:
             known = None
-    return page("pages/profiles.html", asked=asked, known=known)
+    return page("pages/profiles.html", asked=asked, known=known, erasure_url=erasure_url)
 
 
 def _found(asked: str) -> list[dict[str, Any]]:

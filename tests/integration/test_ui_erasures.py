@@ -1,0 +1,89 @@
+"""Erasing and exporting a customer in the app: for administrators, asked first, and nobody is named in the log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.configurations import ConfigurationState
+from services.trigger.store.records import save_configuration
+from shared.store import connected
+from tests.support.browsing import Browser, make_administrator, make_user
+from tests.support.installation import Installation, running_installation
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    with running_installation(tmp_path, f"sqlite:///{tmp_path}/test.db") as made:
+        yield made
+
+
+@pytest.fixture
+def browser(installation: Installation) -> Browser:
+    return make_administrator(installation.config.service)
+
+
+def known(installation: Installation) -> dict[str, str]:
+    """A customer of a configuration, with a signal, as a form names them."""
+    desk, shop = installation.desk, installation.config.make_configuration()
+    desk.add("grace@example.com", configuration=shop["id"])
+    with connected(desk.database), desk.database.atomic():
+        save_configuration(desk.rows, ConfigurationState(id=shop["id"], version=1, name="Shop"))
+    return {"configuration": shop["id"], "idType": "email", "id": "grace@example.com"}
+
+
+def test_an_administrator_is_asked_then_led_to_a_receipt_and_the_log_names_nobody(
+    installation: Installation, browser: Browser
+) -> None:
+    whom = known(installation)
+    address = f"/profiles/erasure?configuration={whom['configuration']}&idType=email&id=grace@example.com"
+
+    asked = browser.get(address)
+    answer = browser.post("/profiles/erasure", {**whom, "suppress": "1"})
+    receipt = browser.get(answer.headers["Location"])
+    log = browser.get("/settings/audit?kind=customer")
+
+    assert (asked.status_code, answer.status_code, receipt.status_code) == (200, 303, 200)
+    assert "grace@example.com" in asked.text
+    assert "Underway" in receipt.text
+    assert "Refused from now on" in receipt.text
+    assert "grace" not in receipt.text + log.text
+    assert "erased the data of a customer" in " ".join(log.text.split())
+    found = installation.desk.rows
+    with connected(installation.desk.database):
+        assert found.execute("SELECT profile, suppress FROM erasures") == [("grace@example.com", 1)]
+
+
+def test_an_export_is_a_file_of_all_that_is_kept(installation: Installation, browser: Browser) -> None:
+    whom = known(installation)
+
+    answer = browser.post("/profiles/export", whom)
+
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="customer.json"'
+    assert [each["data"]["profile"]["id"] for each in json.loads(answer.data)["signals"]] == ["grace@example.com"]
+    assert "grace" not in browser.get("/settings/audit").text
+
+
+def test_who_is_no_administrator_sees_no_button_and_gets_nowhere(installation: Installation) -> None:
+    whom = known(installation)
+    editor = make_user(installation.config.service, "editor", "eve@example.com")
+
+    assert editor.get("/profiles/erasure?configuration=c&idType=email&id=x").status_code == 403
+    assert editor.post("/profiles/erasure", whom).status_code == 403
+    assert editor.post("/profiles/export", whom).status_code == 403
+    with connected(installation.desk.database):
+        assert installation.desk.rows.execute("SELECT 1 FROM erasures") == []
+
+
+def test_what_names_nobody_is_refused_in_words(installation: Installation, browser: Browser) -> None:
+    whom = known(installation)
+
+    assert browser.get("/profiles/erasure").status_code == 422
+    assert browser.post("/profiles/erasure", {**whom, "id": "no\0body"}).status_code == 422
+    assert browser.post("/profiles/erasure", {**whom, "id": "nobody"}).status_code == 422
+    assert browser.post("/profiles/erasure", {**whom, "configuration": "unknown"}).status_code == 404
+    asked = browser.get("/profiles/erasure?configuration=c&idType=external&id=%3Cscript%3E")
+    assert "&lt;script&gt;" in asked.text
