@@ -12,7 +12,7 @@ from contracts.erasures import subject_of
 from contracts.signals import SignalKind
 from contracts.wire import SignalReplay
 from services.ingestion import meters
-from services.ingestion.admission import Directory, Listener
+from services.ingestion.admission import Admitted, Directory, Listener
 from services.ingestion.bodies import Body
 from services.ingestion.handover import Handover
 from services.ingestion.limits import Limits
@@ -88,8 +88,6 @@ class Intake:
         """
         items: Sequence[Any] = body.value if kind is None and type(body.value) is list else (body.value,)
         outcomes: list[Accepted | Refusal] = []
-        messages: list[Message] = []
-        owners: list[Accepted] = []
         faults = 0
         for place, item in enumerate(items):
             explain = faults < MOST_EXPLAINED_FAULTS
@@ -98,23 +96,31 @@ class Intake:
                 outcome = _with_faults(outcome, body.faults[place])
             if isinstance(outcome, Accepted) and self._is_suppressed(outcome, reception.admitted.listener):
                 outcome = _SUPPRESSED
-            if isinstance(outcome, Accepted):
-                limited = self._limits.signal(reception.admitted, outcome.profile)
-                message = None if limited else message_of(outcome, self._partitions)
-                if message is not None:
-                    messages.append(message)
-                    owners.append(outcome)
-                else:
-                    outcome = limited or _TOO_LARGE
-            else:
+            if not isinstance(outcome, Accepted):
                 faults += len(outcome.faults)
             outcomes.append(outcome)
+        messages, owners = self._messages(outcomes, reception.admitted)
         confirmed = iter(self._handover.take(messages, owners))
         results = [_result(item, outcome, confirmed) for item, outcome in zip(items, outcomes, strict=True)]
         self._count(outcomes, results, reception)
         if any(result.refusal is not None for result in results):
             self._report(body, items, results, kind.name if kind is not None else "", reception.received_at, sender())
         return results
+
+    def _messages(self, outcomes: list[Accepted | Refusal], admitted: Admitted) -> tuple[list[Message], list[Accepted]]:
+        """What is to be published, and the signals that it is of; the others become refusals in their places."""
+        messages: list[Message] = []
+        owners: list[Accepted] = []
+        valid = [(place, outcome) for place, outcome in enumerate(outcomes) if isinstance(outcome, Accepted)]
+        limits = self._limits.signals(admitted, [signal.profile for _, signal in valid])
+        for (place, signal), limited in zip(valid, limits, strict=True):
+            message = None if limited else message_of(signal, self._partitions)
+            if message is None:
+                outcomes[place] = limited or _TOO_LARGE
+            else:
+                messages.append(message)
+                owners.append(signal)
+        return messages, owners
 
     def reread(self, replay: SignalReplay, directory: Directory, now: int) -> Message | Refusal:
         """A refused signal, read by what holds now: its message, or why it is still refused. No rate applies."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.signals import ProfileReference
@@ -55,13 +56,15 @@ class Limits:
         wait = self.buckets.take(f"address\0{address}", self.address, self._now())
         return _refusal(wait, "this address sends more than it may") if wait else None
 
-    def signal(self, admitted: Admitted, profile: ProfileReference) -> Refusal | None:
-        """429 when more is told of one profile than a person can do."""
+    def signals(self, admitted: Admitted, profiles: Sequence[ProfileReference]) -> list[Refusal | None]:
+        """429 when more is told of one profile than a person can do; for each signal of a request in turn."""
         if self.profile.per_second <= 0 or admitted.touchpoint == "server":
-            return None
-        name = f"profile\0{admitted.listener.id}\0{profile.id_type}\0{profile.id}"
-        wait = self.buckets.take(name, self.profile, self._now())
-        return _refusal(wait, "more signals of this profile came than are taken") if wait else None
+            return [None] * len(profiles)
+        own = f"profile\0{admitted.listener.id}\0"
+        names = [f"{own}{profile.id_type}\0{profile.id}" for profile in profiles]
+        waits = self.buckets.take_each(names, self.profile, self._now())
+        reason = "more signals of this profile came than are taken"
+        return [_refusal(wait, reason) if wait else None for wait in waits]
 
     def _now(self) -> float:
         return self.clock.now() / _SECOND

@@ -6,17 +6,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.signals import Reference
+from services.ingestion import buckets as buckets_module
 from services.ingestion.admission import Admitted, Listener
 from services.ingestion.buckets import AHEAD, Advances, Buckets, Rate
 from services.ingestion.limits import Limits
 from shared.clock import ManualClock
+from tests.support.processes import wait_until
 
 NOBODY = Reference(id="c", name="Shop")
 WEB = Admitted(Listener("c", ("*",), frozenset(("email",)), NOBODY, NOBODY), "pk_1", "web")
@@ -165,3 +169,71 @@ def test_processes_together_are_let_through_once(tmp_path: Path) -> None:
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) for _ in range(3)]
 
     assert sum(int(process.communicate()[0]) for process in started) == 500
+
+
+_ANOTHER = """
+import fcntl, os, sys, threading
+
+file, first, second, size = os.open(sys.argv[1], os.O_RDWR), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+fcntl.lockf(file, fcntl.LOCK_EX, size, second)
+print("holds", flush=True)
+waits = threading.Thread(target=fcntl.lockf, args=(file, fcntl.LOCK_EX, size, first))
+waits.start()
+sys.stdin.read()
+fcntl.lockf(file, fcntl.LOCK_UN, size, second)
+waits.join()
+"""
+
+
+def test_threads_that_meet_another_process_at_two_buckets_see_no_deadlock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buckets, inside, go_on = Buckets(tmp_path / "limits"), threading.Event(), threading.Event()
+    taken = buckets._taken
+
+    def slowly(offset: int, *rest: Any) -> float:
+        if offset == places[0]:
+            inside.set()
+            assert go_on.wait(20)
+        return taken(offset, *rest)
+
+    places = [buckets._mark(name) % buckets._sets * buckets_module._SET for name in "ab"]
+    monkeypatch.setattr(buckets, "_taken", slowly)
+    command = [sys.executable, "-c", _ANOTHER, str(tmp_path / "limits"), *map(str, places), str(buckets_module._SET)]
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(buckets.take, "a", RATE, 100.0)
+        assert inside.wait(20)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as another:
+            assert another.stdout is not None
+            assert another.stdout.readline() == b"holds\n"
+            wait_until(lambda: _waits_for_a_lock(another.pid), "the other process waits for the first bucket")
+
+            second = threads.submit(buckets.take, "b", RATE, 100.0)
+
+            assert _is_quiet(second)
+            go_on.set()
+            assert first.result(20) == 0.0
+            another.communicate(timeout=20)
+        assert second.result(20) == 0.0
+    buckets.close()
+
+
+def _waits_for_a_lock(process: int) -> bool:
+    lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    return any("->" in line and str(process) in line.split() for line in lines)
+
+
+def _is_quiet(future: Future[float]) -> bool:
+    """Whether it neither ends nor fails for a moment."""
+    return not wait((future,), timeout=0.2).done
+
+
+def test_many_are_taken_in_turn_as_one_after_the_other(buckets: Buckets) -> None:
+    names = ["a", "b", "a", *(f"n{number}" for number in range(200)), "a"]
+
+    waits = buckets.take_each(names, Rate(1, 2), 100.0)
+
+    assert waits == [0.0] * (len(names) - 1) + [pytest.approx(1.0)]
+    assert buckets.take_each(names, Rate(0, 0), 100.0) == [0.0] * len(names)
+    assert buckets.take("b", Rate(1, 2), 100.0) == 0.0
+    assert buckets.take("b", Rate(1, 2), 100.0) > 0
