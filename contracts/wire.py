@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import msgspec
 
 from contracts.configurations import ConfigurationState
@@ -133,6 +135,10 @@ SIGNAL_REPLAYED = "signal.replayed"
 KEY_USED = "key.used"
 """Type and routing key of a key's use."""
 
+_OWN_ID_PREFIXES = (MARKER_ID_PREFIX, "tombstone:", "identified:", "stitched:")
+"""Messages of the services in a partition are known by these: no signal's may begin so."""
+_LONGEST_MESSAGE_ID = 200
+
 _encoder = msgspec.json.Encoder()
 _moment = msgspec.json.Decoder(MomentState)
 _configuration = msgspec.json.Decoder(ConfigurationState)
@@ -149,6 +155,14 @@ _used = msgspec.json.Decoder(KeyUsed)
 def encode(message: msgspec.Struct) -> bytes:
     """The JSON bytes of any message of this module."""
     return _encoder.encode(message)
+
+
+def message_id_of(signal_id: str) -> str:
+    """The signal's own id (DOMAIN §7); a digest where AMQP has no room for it or it would pass for one of our own."""
+    plain = signal_id.isascii() and signal_id.isprintable() and len(signal_id) <= _LONGEST_MESSAGE_ID
+    if plain and not signal_id.startswith(_OWN_ID_PREFIXES):
+        return signal_id
+    return blake2b(_encoder.encode(signal_id), digest_size=16).hexdigest()
 
 
 def decode_moment_state(body: bytes) -> MomentState:

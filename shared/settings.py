@@ -141,6 +141,11 @@ class Settings:
         "Days, from 30, for which receipts of erasures are kept, and signals dropped that were received before one.",
         default="400",
     )
+    anonymous_kept: int = _variable(
+        "MOMENTS_ANONYMOUS_DAYS",
+        "Days for which signals of anonymous customers are held until it is known who they are.",
+        default="30",
+    )
     minutes_kept: int = _variable(
         "MOMENTS_MINUTES_KEPT_HOURS", "Hours, 48 to 168, for which analytics are kept by the minute.", default="48"
     )
@@ -273,6 +278,7 @@ class Settings:
             refusals_kept=read.number("refusals_kept", 1, 3_650) * _DAY,
             receipts_kept=read.number("receipts_kept", 30, 36_500) * _DAY,
             refusals_size=read.number("refusals_size", 0, 1_000_000) * 1_000_000,
+            anonymous_kept=read.number("anonymous_kept", 1, 400) * _DAY,
             minutes_kept=read.number("minutes_kept", 48, 168) * _HOUR,
             streams=read.number("streams", 0, 500),
             live_pages=read.number("live_pages", 0, 500),

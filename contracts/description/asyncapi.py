@@ -9,6 +9,7 @@ from typing import Any
 from contracts.description.messages import CLOUDEVENTS, Described, all_messages
 from contracts.description.schemas import definitions_for
 from contracts.signals import KINDS
+from contracts.stitching import IDENTIFIED, STITCHED
 from contracts.topology import (
     CONFIGURATION,
     ERASURES,
@@ -44,8 +45,8 @@ word, `#` any number), and deduplicates by the event's id. A queue that is bound
 Channels whose messages have the tag `services` are between the services of an installation: not for journeys."""
 
 
-_OWN = ["marker", "tombstone", SPOOL_WORD]
-"""What trigger sends through partitions to itself."""
+_OWN = ["marker", "tombstone", SPOOL_WORD, IDENTIFIED, STITCHED]
+"""What goes through partitions beside signals."""
 
 
 def asyncapi_document() -> dict[str, Any]:

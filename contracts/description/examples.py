@@ -24,10 +24,12 @@ from contracts.signals import (
     ProfileReference,
     Reference,
     SignalData,
+    SignalEvent,
     SignalKind,
     encode_signal,
     make_signal,
 )
+from contracts.stitching import ANONYMOUS, Identified, as_of_profile, encode_stitched
 from contracts.suppressions import SuppressionState
 from contracts.templates import Template, validate_settings
 from contracts.times import MINUTE, SECOND, from_rfc3339, parse_duration, to_datetime
@@ -52,6 +54,7 @@ _REPLAY = "0c2b8a52-6f0f-4c0e-9d5c-6b6f2f0c9e11"
 _SENT = (
     '{"id":"s-77","time":"2026-11-23T10:15:30.123Z","source":"shop-web","data":{"email":"ada@example.com","items":[]}}'
 )
+_ANONYMOUS_ID = "5b0d2a8e-6f4c-4f0e-9a1b-3c2d1e0f9a8b"
 _CONFIGURATION = Reference(str(uuid5(NAMESPACE_URL, "moments:configuration")), "Web shop")
 _AUDIENCE = AudienceState(id="customers", name="Customers")
 _MUG = Item(
@@ -259,6 +262,29 @@ def spool_word_message() -> bytes:
     """The word of a machine in partition 7."""
     word = SpoolWord(partition=7, machine="shop-1-3f9a1c22", number=4294967297, at=TIME, waiting=1200)
     return msgspec.json.encode(word)
+
+
+def identified_message() -> bytes:
+    """An anonymous customer is Ada."""
+    return msgspec.json.encode(
+        Identified(
+            configuration=STATE.id,
+            anonymous=_ANONYMOUS_ID,
+            id_type="email",
+            profile=ADA,
+            time=TIME,
+            at=TIME + SECOND,
+        )
+    )
+
+
+def stitched_message() -> bytes:
+    """A signal that joins Ada's."""
+    event = msgspec.json.decode(signal_message(KINDS[0]), type=SignalEvent)
+    anonymous = msgspec.structs.replace(event.data, profile=ProfileReference(ANONYMOUS, _ANONYMOUS_ID))
+    body = msgspec.json.encode(msgspec.structs.replace(event, data=anonymous))
+    stitched = as_of_profile(body, event.data.profile, to_datetime(TIME + SECOND))
+    return encode_stitched(event.data.audience_configuration, event.data.profile, [stitched])
 
 
 def refused_message() -> bytes:

@@ -38,6 +38,14 @@ from contracts.events import (
 )
 from contracts.moments import MomentState
 from contracts.signals import CATALOGUE, KINDS, SignalData, SignalEvent
+from contracts.stitching import (
+    IDENTIFIED,
+    IDENTIFIED_TYPE,
+    STITCHED,
+    STITCHED_TYPE,
+    Identified,
+    Stitched,
+)
 from contracts.suppressions import SuppressionState
 from contracts.templates import Template, product_templates
 from contracts.tokens import TokenState
@@ -350,6 +358,26 @@ def _states(template: Template) -> Iterator[Described]:
             words.TOMBSTONE,
             examples.tombstone_message(),
             TOMBSTONE_TYPE,
+        ),
+        (
+            IDENTIFIED,
+            "Who an anonymous customer is",
+            "A sender told whose an anonymous id is; through the partition of that id.",
+            PARTITIONS,
+            Identified,
+            words.IDENTIFIED,
+            examples.identified_message(),
+            IDENTIFIED_TYPE,
+        ),
+        (
+            STITCHED,
+            "Stitched signals",
+            "Signals that came with an anonymous id join their profile; through its partition.",
+            PARTITIONS,
+            Stitched,
+            words.STITCHED,
+            examples.stitched_message(),
+            STITCHED_TYPE,
         ),
         (
             PROFILE_ERASED,

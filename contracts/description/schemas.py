@@ -12,6 +12,7 @@ from contracts.description import words
 from contracts.description.words import Fragment
 from contracts.moments import MomentState
 from contracts.signals import ID_FIELDS, KINDS, SignalData, SignalKind
+from contracts.stitching import Stitched
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _SHAPE_WORDS = {"type", "$ref", "anyOf", "enum", "const"}
@@ -24,6 +25,7 @@ _NESTED = {
     "SegmentEvent": words.SEGMENT_EVENT,
     "AudienceState": words.AUDIENCE_STATE,
     "SettingsVersion": words.SETTINGS_VERSION,
+    "StitchedData": words.STITCHED_DATA,
 }
 """Structs inside messages, which become definitions, and their words."""
 
@@ -66,7 +68,7 @@ def _references(schema: Any) -> Iterator[str]:
 
 def _definitions() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = dict(words.DEFINITIONS)
-    for struct in (SignalData, ConfigurationState, MomentState):
+    for struct in (SignalData, ConfigurationState, MomentState, Stitched):
         found |= {name: _object(one, _NESTED[name]) for name, one in _components(struct).items() if name in _NESTED}
     return found
 

@@ -350,6 +350,20 @@ SIGNAL_REFUSED_FAULTS: Fragment = listing(
     listing("A JSON pointer into the signal, and the reason.", {"type": "string"}, minItems=2, maxItems=2),
 )
 
+IDENTIFIED: dict[str, Fragment] = {
+    "configuration": text("The id of the audience configuration."),
+    "anonymous": text("The anonymous id."),
+    "idType": text("How the customer is addressed.", enum=ID_TYPES),
+    "profile": text("The customer's address, in normal form."),
+    "time": micros("When that was so, by the sender's clock as it was corrected."),
+    "at": micros("When it was received."),
+}
+STITCHED: dict[str, Fragment] = {"data": {"description": "Whose signals they are, and the signals."}}
+STITCHED_DATA: dict[str, Fragment] = {
+    "audienceConfiguration": {"description": "The configuration whose key sent them."},
+    "profile": {"description": "The customer."},
+    "signals": listing("Accepted signals of the customer, as they travel themselves.", {"type": "object"}),
+}
 SIGNAL_REFUSED: dict[str, Fragment] = {
     "id": text("Of this message."),
     "at": micros("When the signal was received."),

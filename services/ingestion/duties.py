@@ -10,6 +10,14 @@ import structlog
 
 from contracts.configurations import ConfigurationState
 from contracts.signals import UnreadableSignal, decode_signal
+from contracts.stitching import (
+    ANONYMOUS,
+    IDENTIFIED_ID_PREFIX,
+    STITCHED_ID_PREFIX,
+    UnreadableStitch,
+    decode_identified,
+    decode_stitched,
+)
 from contracts.suppressions import SuppressionState
 from contracts.topology import (
     CONFIGURATION,
@@ -297,7 +305,7 @@ class ReplayLost:
             for delivery in deliveries:
                 try:
                     readable.append(self._redirected(delivery))
-                except UnreadableSignal as error:
+                except (UnreadableSignal, UnreadableStitch) as error:
                     bury(self._publisher, delivery, str(error))
             for future in self._publisher.publish_all(readable):
                 future.result(_CONFIRMED_WITHIN)
@@ -305,14 +313,25 @@ class ReplayLost:
             _log.warning("lost_signals_replayed", count=len(readable))
 
     def _redirected(self, delivery: Delivery) -> Message:
-        signal = decode_signal(delivery.body)
-        partition = partition_of(signal.configuration, signal.id_type, signal.profile, self._partitions)
+        partition = partition_of(*_customer_of(delivery), self._partitions)
         return Message(
             exchange=PARTITIONS,
             routing_key=partition_key(partition),
             body=delivery.body,
             message_id=delivery.message_id,
         )
+
+
+def _customer_of(delivery: Delivery) -> tuple[str, str, str]:
+    """Whose partition a message is for; raises UnreadableSignal or UnreadableStitch."""
+    if delivery.message_id.startswith(IDENTIFIED_ID_PREFIX):
+        identified = decode_identified(delivery.body)
+        return identified.configuration, ANONYMOUS, identified.anonymous
+    if delivery.message_id.startswith(STITCHED_ID_PREFIX):
+        data = decode_stitched(delivery.body).data
+        return data.audience_configuration.id, data.profile.id_type, data.profile.id
+    signal = decode_signal(delivery.body)
+    return signal.configuration, signal.id_type, signal.profile
 
 
 def bury(publisher: Publisher, delivery: Delivery, reason: str) -> None:

@@ -10,7 +10,6 @@ from concurrent.futures import TimeoutError as NotInTime
 import structlog
 
 from services.ingestion import meters
-from services.ingestion.reading import Accepted
 from services.ingestion.spool.board import Mode
 from services.ingestion.spool.store import LEASE, Outcome, Spool
 from shared.broker import BrokerError, BrokerUnavailable, Message, Publisher
@@ -24,6 +23,10 @@ _LOOK_AGAIN = 0.002
 _SLACK = 0.01
 
 
+Owner = tuple[str, str, str]
+"""A customer: configuration, idType, normalised value."""
+
+
 class Handover:
     """One per process; used by all request threads. Without a spool it only publishes."""
 
@@ -31,10 +34,10 @@ class Handover:
         self._publisher = publisher
         self._spool = spool
 
-    def take(self, messages: Sequence[Message], owners: Sequence[Accepted]) -> list[bool]:
+    def take(self, messages: Sequence[Message], owners: Sequence[Owner]) -> list[bool]:
         """Whether each is stored in time. Another may still arrive; the sender's repetition is absorbed.
 
-        `owners`: the signals that they are of, one for each.
+        `owners`: the customers whom they are about, one for each.
         """
         if not messages:
             return []
@@ -61,7 +64,7 @@ class Handover:
         meters.CONFIRMED.observe(stopwatch() - began)
         return errors
 
-    def _put_behind(self, spool: Spool, messages: Sequence[Message], owners: Sequence[Accepted]) -> Outcome:
+    def _put_behind(self, spool: Spool, messages: Sequence[Message], owners: Sequence[Owner]) -> Outcome:
         """Keep them behind those that wait; while the last of these leave, wait for that, to keep the order."""
         until = stopwatch() + _CLOSES_WITHIN
         while spool.board.mode is Mode.CLOSING and stopwatch() < until:
@@ -71,7 +74,7 @@ class Handover:
         return _counted(spool.put(_rows(spool, messages, owners)), len(messages))
 
     def _put(
-        self, spool: Spool, messages: Sequence[Message], owners: Sequence[Accepted], places: list[int], until: float
+        self, spool: Spool, messages: Sequence[Message], owners: Sequence[Owner], places: list[int], until: float
     ) -> bool:
         """Keep those that the broker did not take, once no promise to trigger is in the way any more."""
         spool.board.wish()
@@ -86,11 +89,8 @@ class Handover:
             time.sleep(pause)
 
 
-def _rows(spool: Spool, messages: Sequence[Message], owners: Sequence[Accepted]) -> list[tuple[bytes, Message]]:
-    return [
-        (spool.person(owner.data.audience_configuration.id, owner.profile.id_type, owner.profile.id), message)
-        for owner, message in zip(owners, messages, strict=True)
-    ]
+def _rows(spool: Spool, messages: Sequence[Message], owners: Sequence[Owner]) -> list[tuple[bytes, Message]]:
+    return [(spool.person(*owner), message) for owner, message in zip(owners, messages, strict=True)]
 
 
 def _counted(outcome: Outcome, signals: int) -> Outcome:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from contracts.erasures import subject_of
-from contracts.signals import SignalKind
+from contracts.signals import ProfileReference, SignalKind
+from contracts.stitching import Identified
 from contracts.wire import SignalReplay
 from services.ingestion import meters
 from services.ingestion.admission import Admitted, Directory, Listener
 from services.ingestion.bodies import Body
-from services.ingestion.handover import Handover
+from services.ingestion.handover import Handover, Owner
 from services.ingestion.limits import Limits
-from services.ingestion.publication import LARGEST_SIGNAL, message_of
+from services.ingestion.publication import LARGEST_SIGNAL, identified_message, message_of
 from services.ingestion.reading import Accepted, Reception, read_signal
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.refusal_reports import RefusalReports, Sender
@@ -29,6 +30,7 @@ MOST_EXPLAINED_FAULTS = 1_000
 MOST_REPORTED = 100
 """Signals of a refused request that trigger is told of."""
 
+NOBODY: Mapping[int, Sequence[Identified]] = {}
 _TOO_LARGE = Refusal(413, "too_large", f"one signal may have at most {LARGEST_SIGNAL} bytes")
 _SUPPRESSED = Refusal(403, "suppressed", "signals of this customer are not taken")
 _UNAVAILABLE = Refusal(503, "unavailable", "the signal could not be stored now; send it again")
@@ -60,6 +62,15 @@ class Result(msgspec.Struct, frozen=True, gc=False):
         return document
 
 
+class _Ready(msgspec.Struct, frozen=True, gc=False):
+    """What is to be published: the place of its item, and whom it is about. `told`: it tells who somebody is."""
+
+    place: int
+    message: Message
+    owner: Owner
+    told: bool = False
+
+
 class Intake:
     """One per process; used by all request threads."""
 
@@ -80,11 +91,17 @@ class Intake:
         self._pepper = pepper
 
     def take(
-        self, body: Body, kind: SignalKind | None, reception: Reception, sender: Callable[[], Sender]
+        self,
+        body: Body,
+        kind: SignalKind | None,
+        reception: Reception,
+        sender: Callable[[], Sender],
+        told: Mapping[int, Sequence[Identified]] = NOBODY,
     ) -> list[Result]:
         """Take the one signal, or each of an array where `data.signal` names the kinds. Ends when all are decided.
 
-        `sender`: asked when something is refused, so that it can be told whose that was.
+        `sender`: asked when something is refused, so that it can be told whose that was. `told`: before which item who
+        is told to be whom; what of that could not be stored has a result behind theirs.
         """
         items: Sequence[Any] = body.value if kind is None and type(body.value) is list else (body.value,)
         outcomes: list[Accepted | Refusal] = []
@@ -94,23 +111,29 @@ class Intake:
             outcome = read_signal(item, kind, reception, clean=body.clean, explain=explain)
             if place in body.faults:
                 outcome = _with_faults(outcome, body.faults[place])
-            if isinstance(outcome, Accepted) and self._is_suppressed(outcome, reception.admitted.listener):
+            if isinstance(outcome, Accepted) and self._is_suppressed(outcome.profile, reception.admitted.listener):
                 outcome = _SUPPRESSED
             if not isinstance(outcome, Accepted):
                 faults += len(outcome.faults)
             outcomes.append(outcome)
-        messages, owners = self._messages(outcomes, reception.admitted)
-        confirmed = iter(self._handover.take(messages, owners))
+        ready = self._ready(outcomes, reception.admitted)
+        people = self._people(told, reception.admitted.listener)
+        if people:  # in the order in which it was told; before an item stands what was told before it
+            ready = sorted([*people, *ready], key=lambda each: each.place)
+        stored = self._handover.take([each.message for each in ready], [each.owner for each in ready])
+        confirmed = iter(stored)
+        if people:
+            confirmed = iter([kept for each, kept in zip(ready, stored, strict=True) if not each.told])
+        lost = sum(each.told and not kept for each, kept in zip(ready, stored, strict=True)) if people else 0
         results = [_result(item, outcome, confirmed) for item, outcome in zip(items, outcomes, strict=True)]
         self._count(outcomes, results, reception)
         if any(result.refusal is not None for result in results):
             self._report(body, items, results, kind.name if kind is not None else "", reception.received_at, sender())
-        return results
+        return results + [Result(None, _UNAVAILABLE)] * lost
 
-    def _messages(self, outcomes: list[Accepted | Refusal], admitted: Admitted) -> tuple[list[Message], list[Accepted]]:
-        """What is to be published, and the signals that it is of; the others become refusals in their places."""
-        messages: list[Message] = []
-        owners: list[Accepted] = []
+    def _ready(self, outcomes: list[Accepted | Refusal], admitted: Admitted) -> list[_Ready]:
+        """What is to be published of the signals; the others become refusals in their places."""
+        ready = []
         valid = [(place, outcome) for place, outcome in enumerate(outcomes) if isinstance(outcome, Accepted)]
         limits = self._limits.signals(admitted, [signal.profile for _, signal in valid])
         for (place, signal), limited in zip(valid, limits, strict=True):
@@ -118,9 +141,18 @@ class Intake:
             if message is None:
                 outcomes[place] = limited or _TOO_LARGE
             else:
-                messages.append(message)
-                owners.append(signal)
-        return messages, owners
+                owner = (admitted.listener.id, signal.profile.id_type, signal.profile.id)
+                ready.append(_Ready(place, message, owner))
+        return ready
+
+    def _people(self, told: Mapping[int, Sequence[Identified]], listener: Listener) -> list[_Ready]:
+        """The same of who is told to be whom; not of who is not listened to."""
+        return [
+            _Ready(place, identified_message(each, self._partitions), (listener.id, each.id_type, each.profile), True)
+            for place, people in told.items()
+            for each in people
+            if not self._is_suppressed(ProfileReference(each.id_type, each.profile), listener)
+        ]
 
     def reread(self, replay: SignalReplay, directory: Directory, now: int) -> Message | Refusal:
         """A refused signal, read by what holds now: its message, or why it is still refused. No rate applies."""
@@ -128,13 +160,12 @@ class Intake:
         if isinstance(outcome, Refusal):
             return outcome
         listener = directory.listeners.get(outcome.data.audience_configuration.id)
-        if listener is not None and self._is_suppressed(outcome, listener):
+        if listener is not None and self._is_suppressed(outcome.profile, listener):
             return _SUPPRESSED
         return message_of(outcome, self._partitions) or _TOO_LARGE
 
-    def _is_suppressed(self, accepted: Accepted, listener: Listener) -> bool:
+    def _is_suppressed(self, profile: ProfileReference, listener: Listener) -> bool:
         """Whether the customer's signals are refused; it costs nothing where nobody's are."""
-        profile = accepted.profile
         if not listener.suppressed:
             return False
         return subject_of(self._pepper, listener.id, profile.id_type, profile.id) in listener.suppressed

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
-import msgspec
+import uuid
 
 from contracts.signals import encode_signal
-from contracts.topology import SIGNALS, partition_key, partition_of
-from contracts.wire import MARKER_ID_PREFIX
+from contracts.stitching import ANONYMOUS, IDENTIFIED_ID_PREFIX, IDENTIFIED_TYPE, Identified, anonymous_routing_key
+from contracts.topology import PARTITIONS, SIGNALS, partition_key, partition_of
+from contracts.wire import encode, message_id_of
 from services.ingestion.reading import Accepted
 from shared.broker import Message
 
 LARGEST_SIGNAL = 65_536
-_LONGEST_MESSAGE_ID = 200
 
 
 def body_of(signal: Accepted) -> bytes:
@@ -32,16 +30,27 @@ def message_of(signal: Accepted, partitions: int) -> Message | None:
     partition = partition_of(configuration, signal.profile.id_type, signal.profile.id, partitions)
     return Message(
         exchange=SIGNALS,
-        routing_key=signal.kind.routing_key,
+        routing_key=_routing_key(signal),
         body=body,
-        message_id=_message_id(signal.id),
+        message_id=message_id_of(signal.id),
         hidden_copies=(partition_key(partition),),
     )
 
 
-def _message_id(signal_id: str) -> str:
-    """The signal's own id (DOMAIN §7); a digest where AMQP has no room for it or it would pass for a marker."""
-    plain = signal_id.isascii() and signal_id.isprintable() and len(signal_id) <= _LONGEST_MESSAGE_ID
-    if plain and not signal_id.startswith(MARKER_ID_PREFIX):
-        return signal_id
-    return blake2b(msgspec.json.encode(signal_id), digest_size=16).hexdigest()
+def _routing_key(signal: Accepted) -> str:
+    """That of the kind, by which journeys bind; of an anonymous customer one that they do not."""
+    if signal.profile.id_type == ANONYMOUS:
+        return anonymous_routing_key(signal.kind)
+    return signal.kind.routing_key
+
+
+def identified_message(identified: Identified, partitions: int) -> Message:
+    """What tells the owner of an anonymous id who that is."""
+    partition = partition_of(identified.configuration, ANONYMOUS, identified.anonymous, partitions)
+    return Message(
+        exchange=PARTITIONS,
+        routing_key=partition_key(partition),
+        body=encode(identified),
+        message_id=f"{IDENTIFIED_ID_PREFIX}{uuid.uuid4()}",
+        content_type=IDENTIFIED_TYPE,
+    )

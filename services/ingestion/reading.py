@@ -15,6 +15,7 @@ import msgspec
 
 from contracts.profiles import InvalidProfile, normalise_profile
 from contracts.signals import CATALOGUE, PROFILE_FIELDS, Item, ProfileReference, SignalData, SignalKind
+from contracts.stitching import ANONYMOUS, ANONYMOUS_FIELD
 from contracts.times import from_datetime, to_datetime
 from services.ingestion.admission import Admitted, admit_kind, admit_site, host_of
 from services.ingestion.fields import LARGEST_INTEGER, LONGEST_ID, MOST_ITEMS, text_of
@@ -48,11 +49,15 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reception(msgspec.Struct, frozen=True, gc=False):
-    """What all items of a request share: who sends, and when they came (µs)."""
+    """What all items of a request share: who sends, and when they came (µs).
+
+    `anonymous`: their customers may be known by an anonymous id alone.
+    """
 
     admitted: Admitted
     received_at: int
     traceparent: str | None = None
+    anonymous: bool = False
 
 
 def read_signal(
@@ -105,7 +110,7 @@ def _read(item: Any, shape: Shape, reception: Reception) -> Accepted:
         raise _Invalid("data is no object")
     if raw.get("signal") not in (None, kind.name):
         raise _Invalid("data.signal names another kind")
-    profile = _profile(raw, admitted)
+    profile = _profile(raw, reception)
     source = envelope.source or admitted.key_id
     content: Any = msgspec.convert(raw, shape.struct)
     data = SignalData(
@@ -126,10 +131,12 @@ def _read(item: Any, shape: Shape, reception: Reception) -> Accepted:
     return Accepted(kind, envelope.id, source, time, profile, data, trace)
 
 
-def _profile(raw: dict[str, Any], admitted: Admitted) -> ProfileReference:
-    id_type = raw.get("idType")
+def _profile(raw: dict[str, Any], reception: Reception) -> ProfileReference:
+    id_type, admitted = raw.get("idType"), reception.admitted
     if id_type is None:
         id_type = "email"
+    elif id_type == ANONYMOUS and reception.anonymous:
+        return ProfileReference(ANONYMOUS, normalise_profile(ANONYMOUS, raw.get(ANONYMOUS_FIELD)))
     if type(id_type) is not str or id_type not in PROFILE_FIELDS or id_type not in admitted.listener.id_types:
         raise _Invalid("the audience does not accept the idType")
     return ProfileReference(id_type, normalise_profile(id_type, raw.get(PROFILE_FIELDS[id_type])))
@@ -197,6 +204,19 @@ def _trace(envelope: Envelope) -> str | None:
     return f"00-{envelope.trace_id.lower()}-{parent}-01"
 
 
+def time_of(item: dict[str, Any], received_at: int) -> int | None:
+    """When an item happened, by its `time` and `sentAt` (µs); None where that cannot be read."""
+    try:
+        return _event_time(msgspec.convert(item, Envelope), received_at)
+    except (_Invalid, msgspec.ValidationError):
+        return None
+
+
+def is_text(value: str) -> bool:
+    """Whether every database can hold the text."""
+    return _BAD_CHARACTERS.search(value) is None
+
+
 def valid_traceparent(text: str | None) -> str | None:
     """The text when it is a W3C traceparent."""
     return text if text is not None and _TRACEPARENT.fullmatch(text) else None
@@ -238,6 +258,8 @@ def find_faults(item: Any, shape: Shape, reception: Reception) -> tuple[Fault, .
         faults += _attribute_faults(raw, shape, _id_type_of(raw))
     if not any(fault.pointer in {"", "/time", "/sentAt"} for fault in faults):
         faults += _time_faults(item, reception.received_at)
+    if reception.anonymous and type(raw) is dict and raw.get("idType") == ANONYMOUS:
+        faults = [fault for fault in faults if fault.pointer != "/data/idType"]
     return tuple(dict.fromkeys(faults)) or (Fault("", "The signal is not valid."),)
 
 

@@ -26,7 +26,9 @@ def read_again(refused: SignalReplay, directory: Directory, now: int) -> Accepte
         item = msgspec.json.decode(refused.sent)
     except (msgspec.DecodeError, RecursionError):
         return Refusal(400, "malformed", "what is kept of the signal is no JSON")
-    outcome = read_signal(item, CATALOGUE.get(refused.kind), Reception(admitted, refused.at), clean=False)
+    # A client of Segment's may have sent it anonymously.
+    reception = Reception(admitted, refused.at, anonymous=True)
+    outcome = read_signal(item, CATALOGUE.get(refused.kind), reception, clean=False)
     if isinstance(outcome, Refusal):
         return outcome
     received_at = to_datetime(max(now, refused.at))

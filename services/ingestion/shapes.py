@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from contracts.profiles import InvalidProfile, normalise_profile
 from contracts.signals import ID_FIELDS, KINDS, PROFILE_FIELDS, SignalKind
+from contracts.stitching import ANONYMOUS, ANONYMOUS_FIELD
 from services.ingestion.fields import (
     FIELDS,
     LONGEST_ID,
@@ -195,7 +196,10 @@ def _shape(kind: SignalKind) -> Shape:
         struct=_struct(kind, fields, required),
         identifiers=tuple(_snake(name) for name in fields if FIELDS[name].struct is Identifier),
         contents=tuple(_snake(name) for name in fields if FIELDS[name].struct is not Identifier),
-        declared={id_type: frozenset({*common, field}) for id_type, field in PROFILE_FIELDS.items()},
+        declared={
+            id_type: frozenset({*common, field})
+            for id_type, field in {**PROFILE_FIELDS, ANONYMOUS: ANONYMOUS_FIELD}.items()
+        },
         schema=_schema(kind, fields, required),
     )
 

@@ -29,6 +29,7 @@ from contracts.wire import encode
 from services.trigger.engine.application import ProfileId, profile_of
 from services.trigger.engine.membership import membership_of
 from services.trigger.store import erasing as store
+from services.trigger.store.anonymous import erase_anonymous
 from services.trigger.store.cache import Cache
 from services.trigger.store.erasing import LoggedSignal
 from services.trigger.store.erasures import (
@@ -39,6 +40,7 @@ from services.trigger.store.erasures import (
     bar_signals,
     barred_signals,
     count_dropped,
+    erased_at,
     erased_subjects,
     erasures_in,
     find_erasure,
@@ -89,6 +91,11 @@ class Eraser:
         count_dropped(rows, Counter(self._subject(suspects[n][0].profile) for n in dropped))
         _DROPPED.inc(len(dropped))
         return [each for n, each in enumerate(arrivals) if n not in dropped]
+
+    def has_erased(self, rows: Rows, identity: ProfileId, received_at: int) -> bool:
+        """Whether a customer was erased, by whichever worker, when or after something was received."""
+        at = erased_at(rows, self._subject(identity))
+        return at is not None and received_at <= at
 
     def erase(self, rows: Rows, cache: Cache, erasure_id: str, now: int) -> list[Arrival]:
         """Erase, in the caller's transaction; what the customer sent since the request is to be applied anew.
@@ -185,6 +192,7 @@ def _erase_all(rows: Rows, profile: bytes, partition: int, signals: Sequence[Log
         "signals": store.erase_signals(rows, signals),
         "profiles": store.erase_profile(rows, profile),
         "refused": store.erase_refusals(rows, profile),
+        "anonymous": erase_anonymous(rows, profile),
         "webhook_deliveries": _erase_deliveries(DeliveryRows(rows), profile),
     }
 

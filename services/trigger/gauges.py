@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from contracts.times import SECOND
 from services.trigger.store import reading
+from services.trigger.store.anonymous import anonymous_counts
 from services.trigger.store.forgetting import DutyRecord, duty_records
 from services.trigger.store.records import newest_worker
 from services.trigger.store.rows import Rows
@@ -59,6 +60,7 @@ class TriggerGauges(Collector):
             reading.unsent_messages(rows),
         )
         yield from _spools(spool_rows(rows), now)
+        yield from _anonymous(anonymous_counts(rows))
         yield from _housekeeping(duty_records(rows))
         seen = newest_worker(rows)
         if seen is not None:
@@ -81,6 +83,18 @@ def _spools(machines: list[SpoolRow], now: int) -> Iterator[Metric]:
     for state in ("here", "left", "passed"):
         states.add_metric((state,), sum(machine.state == state for machine in machines))
     yield from (behind, waiting, states)
+
+
+def _anonymous(counts: dict[str, int]) -> Iterator[Metric]:
+    """What became of the signals of anonymous customers, and how many are held now."""
+    outcomes = CounterMetricFamily(
+        "moments_anonymous_signals", "Signals of anonymous customers by what became of them.", labels=("outcome",)
+    )
+    for outcome in ("held", "stitched", "forwarded", "dropped", "expired"):
+        outcomes.add_metric((outcome,), counts.get(outcome, 0))
+    yield outcomes
+    gone = sum(counts.get(outcome, 0) for outcome in ("stitched", "dropped", "expired", "erased"))
+    yield _gauge("moments_anonymous_signals_waiting", "Of these held now.", max(0, counts.get("held", 0) - gone))
 
 
 def _housekeeping(records: list[DutyRecord]) -> Iterator[Metric]:

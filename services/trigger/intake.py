@@ -9,6 +9,14 @@ from functools import lru_cache
 
 from contracts.erasures import TOMBSTONE_ID_PREFIX, Tombstone, UnreadableErasure, decode_tombstone
 from contracts.signals import UnreadableSignal, decode_signal
+from contracts.stitching import (
+    ANONYMOUS,
+    IDENTIFIED_ID_PREFIX,
+    STITCHED_ID_PREFIX,
+    UnreadableStitch,
+    decode_identified,
+    decode_stitched,
+)
 from contracts.topology import partition_of
 from contracts.wire import (
     MARKER_ID_PREFIX,
@@ -25,6 +33,7 @@ from services.trigger.engine.effects import Effects
 from services.trigger.engine.membership import membership_of
 from services.trigger.recoveries import save_recoveries
 from services.trigger.registry import Registry
+from services.trigger.stitching import Anonymous, anonymous_arrival, is_anonymous
 from services.trigger.store.cache import Cache
 from services.trigger.store.received import count_received
 from services.trigger.store.records import save_effects
@@ -40,6 +49,7 @@ class Sorted:
     """Deliveries by what they are; markers and the words of machines in the order in which they came."""
 
     arrivals: list[Arrival] = field(default_factory=list)
+    anonymous: list[Anonymous] = field(default_factory=list)
     told: list[Marker | SpoolWord] = field(default_factory=list)
     tombstones: list[Tombstone] = field(default_factory=list)
     unreadable: list[tuple[Delivery, str]] = field(default_factory=list)
@@ -70,19 +80,43 @@ def sort_deliveries(deliveries: Sequence[Delivery], partitions: int) -> Sorted:
             if delivery.message_id.startswith(MARKER_ID_PREFIX):
                 spoken = delivery.message_id.startswith(SPOOL_ID_PREFIX)
                 found.told.append(decode_spool_word(delivery.body) if spoken else decode_marker(delivery.body))
-                continue
-            if delivery.message_id.startswith(TOMBSTONE_ID_PREFIX):
+            elif delivery.message_id.startswith(TOMBSTONE_ID_PREFIX):
                 found.tombstones.append(decode_tombstone(delivery.body))
-                continue
-            signal = decode_signal(delivery.body)
-        except (UnreadableSignal, UnreadableMessage, UnreadableErasure) as error:
+            elif delivery.message_id.startswith(IDENTIFIED_ID_PREFIX):
+                found.anonymous.append(_identified(delivery.body, partition, partitions))
+            elif delivery.message_id.startswith(STITCHED_ID_PREFIX):
+                bodies = [bytes(signal) for signal in decode_stitched(delivery.body).data.signals]
+                found.arrivals += [_arrival(body, partition, partitions) for body in bodies]
+            else:
+                arrival = _arrival(delivery.body, partition, partitions)
+                if is_anonymous(arrival.signal):
+                    found.anonymous.append(anonymous_arrival(partition, arrival.signal, delivery.body))
+                else:
+                    found.arrivals.append(arrival)
+        except _UNREADABLE as error:
             found.unreadable.append((delivery, str(error)))
-            continue
-        if partition_of(signal.configuration, signal.id_type, signal.profile, partitions) != partition:
-            found.unreadable.append((delivery, f"does not belong to partition {partition}"))
-            continue
-        found.arrivals.append(Arrival(partition, signal, delivery.body, profile_of(signal), membership_of(signal)))
     return found
+
+
+class _Elsewhere(ValueError):
+    """It does not belong to the partition."""
+
+
+_UNREADABLE = (UnreadableSignal, UnreadableMessage, UnreadableErasure, UnreadableStitch, _Elsewhere)
+
+
+def _arrival(body: bytes, partition: int, partitions: int) -> Arrival:
+    signal = decode_signal(body)
+    if partition_of(signal.configuration, signal.id_type, signal.profile, partitions) != partition:
+        raise _Elsewhere(f"does not belong to partition {partition}")
+    return Arrival(partition, signal, body, profile_of(signal), membership_of(signal))
+
+
+def _identified(body: bytes, partition: int, partitions: int) -> Anonymous:
+    identified = decode_identified(body)
+    if partition_of(identified.configuration, ANONYMOUS, identified.anonymous, partitions) != partition:
+        raise _Elsewhere(f"does not belong to partition {partition}")
+    return anonymous_arrival(partition, identified, body)
 
 
 def apply_batch(

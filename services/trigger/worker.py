@@ -32,6 +32,7 @@ from services.trigger.markers import Markers
 from services.trigger.refusal_replays import Refusals
 from services.trigger.registry import Registry
 from services.trigger.spools import Spools
+from services.trigger.stitching import Anonymous, Stitcher
 from services.trigger.store import records, waits
 from services.trigger.store.cache import Cache
 from services.trigger.store.migrations import MIGRATIONS
@@ -86,6 +87,7 @@ class Worker:
         self._relay = RelayThread(self._make_relay())
         self._outbox = Outbox(self._database, clock, self._relay.nudge)
         self._eraser = Eraser(settings.secret_pepper, self._outbox)
+        self._stitcher = Stitcher(self._outbox, settings.partitions, self._eraser.has_erased)
         self._follower = Follower(broker, self._publisher, settings.trigger_name)
         self._refusals = Refusals(settings, Rows(self._database), broker, self._publisher, clock)
         self._keeper = Keeper(DUTIES, self._transaction, self._house)
@@ -233,11 +235,13 @@ class Worker:
     def _apply(self, found: Sorted) -> Applied:
         try:
             with self._transaction() as rows:
+                self._stitcher.take(rows, found.anonymous, self._clock.now())
                 return self._apply_in(rows, found.arrivals)
         except _FAULTS:
             raise
         except Exception:
-            _log.exception("worker.batch_failed", signals=len(found.arrivals))
+            _log.exception("worker.batch_failed", signals=len(found.arrivals) + len(found.anonymous))
+            self._stitch_singly(found.anonymous)
             return self._apply_singly(found.arrivals)
 
     def _apply_in(self, rows: Rows, arrivals: Sequence[Arrival]) -> Applied:
@@ -281,6 +285,18 @@ class Worker:
             if applied.earliest_due is not None:
                 earliest = min(earliest or applied.earliest_due, applied.earliest_due)
         return Applied(new, repeated, earliest)
+
+    def _stitch_singly(self, arrivals: Sequence[Anonymous]) -> None:
+        """The same of anonymous customers."""
+        for arrival in arrivals:
+            try:
+                with self._transaction() as rows:
+                    self._stitcher.take(rows, [arrival], self._clock.now())
+            except _FAULTS:
+                raise
+            except Exception as error:
+                _log.exception("worker.stitching_failed")
+                self._publish_dead(arrival.body, arrival.partition, f"not applied: {type(error).__name__}")
 
     def _dead_letter(self, delivery: Delivery, reason: str) -> None:
         _log.error("worker.unreadable", queue=delivery.queue, reason=reason[:200])

@@ -25,6 +25,7 @@ from contracts.events import (
 )
 from contracts.moments import MomentState
 from contracts.signals import Item, SignalEvent, decode_signal, make_signal, sending_key
+from contracts.stitching import Identified, Stitched
 from contracts.suppressions import SuppressionState
 from contracts.times import HOUR, from_rfc3339
 from contracts.tokens import TokenState
@@ -66,6 +67,9 @@ GOLDEN: dict[str, tuple[str, Any, str]] = {
     "spool.word.v1": ("spool.word", SpoolWord, "26b8398dff3a908f"),
     "marker.v1": ("marker", Marker, "dd101c1c2cfb80e8"),
     "state.suppression.v1": ("state.suppression", SuppressionState, "44306890beb11692"),
+    "signal.v1.stitched": ("signal", SignalEvent, "de412fef9406ed9c"),
+    "identified.v1": ("identified", Identified, "a5b18d813cb3de25"),
+    "stitched.v1": ("stitched", Stitched, "10cf6a90c3627850"),
     "tombstone.v1": ("tombstone", Tombstone, "8c99658cba294ec1"),
     "profile.erased.v1": ("profile.erased", ProfileErased, "0333cbc406864109"),
     "erasure.done.v1": ("erasure.done", ErasureDone, "0b94560d1ac84e53"),
@@ -121,6 +125,14 @@ def test_the_key_of_a_signal_is_told_by_the_message_or_where_there_was_no_other_
     assert (with_key.source, sending_key(with_key)) == ("shop-web", "pk_1b2f0c")
     assert sending_key(before) is None
     assert sending_key(by_key) == "sk_93ac41"
+
+
+def test_a_signal_that_was_stitched_came_when_it_was_known_whose_it_is() -> None:
+    stitched = decode_signal(golden("signal.v1.stitched"))
+
+    assert stitched.data.anonymous_id == "5b0d2a8e-6f4c-4f0e-9a1b-3c2d1e0f9a8b"
+    assert stitched.received_at == from_rfc3339("2026-11-23T10:15:30.373Z")
+    assert stitched.joined_at == stitched.stitched_at == from_rfc3339("2026-11-23T10:15:31.123Z")
 
 
 def test_a_moment_of_version_1_can_still_be_recovered() -> None:

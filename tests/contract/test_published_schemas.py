@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from contracts import erasures, wire
+from contracts import erasures, stitching, wire
 from contracts.description import Described, all_messages
 from contracts.description.schemas import content_schema, definitions_for
 from contracts.erasures import ERASURE_DONE, PROFILE_ERASED
@@ -36,10 +36,11 @@ from contracts.signals import (
     decode_signal,
     make_signal,
 )
+from contracts.stitching import IDENTIFIED, STITCHED
 from contracts.templates import product_templates
 from contracts.times import to_datetime
 from contracts.topology import SNAPSHOT_REQUEST, STATE_CONFIGURATION, STATE_MOMENT, STATE_SUPPRESSION, STATE_TOKEN
-from contracts.wire import KEY_USED, SIGNAL_REFUSED, SPOOL_WORD
+from contracts.wire import KEY_USED, SIGNAL_REFUSED, SIGNAL_REPLAY, SIGNAL_REPLAYED, SPOOL_WORD
 from services.cli.documents import SCHEMAS, documents
 from services.cli.options import ROOT
 from services.ingestion.admission import Admitted, Listener
@@ -81,8 +82,9 @@ def test_there_is_a_schema_of_every_message_and_no_other() -> None:
     templates = product_templates().values()
 
     expected = {"signal", "moment", "moment.recovered", "audience.profile", "marker", "tombstone"}
-    expected |= {PROFILE_ERASED, ERASURE_DONE, SPOOL_WORD, STATE_SUPPRESSION}
+    expected |= {PROFILE_ERASED, ERASURE_DONE, SPOOL_WORD, IDENTIFIED, STITCHED, STATE_SUPPRESSION}
     expected |= {STATE_CONFIGURATION, STATE_MOMENT, STATE_TOKEN, SNAPSHOT_REQUEST, SIGNAL_REFUSED, KEY_USED}
+    expected |= {SIGNAL_REPLAY, SIGNAL_REPLAYED}
     expected |= {kind.routing_key for kind in KINDS}
     expected |= {f"moment.{template.type}" for template in templates}
     expected |= {f"moment.{template.type}.recovered" for template in templates if template.completes}
@@ -97,13 +99,17 @@ def test_there_is_a_schema_of_every_message_and_no_other() -> None:
 def test_every_struct_that_services_send_each_other_has_a_schema() -> None:
     structs = [
         value
-        for module in (wire, erasures)
+        for module in (wire, erasures, stitching)
         for value in vars(module).values()
         if getattr(value, "__module__", "") == module.__name__
     ]
     sent = [struct for struct in structs if isinstance(struct, type) and issubclass(struct, msgspec.Struct)]
 
-    described = {frozenset(schema_of(name)["properties"]) for name in MESSAGES}
+    schemas = [schema_of(name) for name in MESSAGES]
+    described = {frozenset(schema["properties"]) for schema in schemas}
+    described |= {
+        frozenset(part.get("properties", ())) for schema in schemas for part in schema.get("$defs", {}).values()
+    }
 
     assert len(sent) >= 3
     assert [struct.__name__ for struct in sent if frozenset(struct.__struct_encode_fields__) not in described] == []

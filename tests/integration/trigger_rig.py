@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -397,7 +398,11 @@ def running_rig(request: pytest.FixtureRequest, folder: Path, stack: str, *, aud
     if stack == "embedded":
         rig = Rig(folder, f"embedded://{folder}/broker.db")
     else:
-        rig = Rig(folder, request.getfixturevalue("rabbitmq_url"), request.getfixturevalue("postgres_url"))
+        rabbitmq, postgres = map(request.getfixturevalue, ("_rabbitmq_session", "_postgres_session"))
+        rabbitmq.ensure_running()
+        postgres.ensure_running()
+        database = postgres.create_database(f"rig_{uuid.uuid4().hex[:12]}")
+        rig = Rig(folder, rabbitmq.url(rabbitmq.fresh_vhost()), database)
     try:
         yield rig
         assert not audited or rig.differences() == []

@@ -103,17 +103,23 @@ def _rule(document: Mapping[str, str]) -> Rule:
 
 
 def to_signal(
-    message: Mapping[str, Any], call: str, id_types: frozenset[str], sent_at: Any, table: Table
+    message: Mapping[str, Any],
+    call: str,
+    id_types: frozenset[str],
+    sent_at: Any,
+    table: Table,
+    anonymous: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | Ignored:
     """The signal of a message, to be read as any other; what is wrong in it is found there.
 
-    `sent_at`: the clock of the sender at sending, which stands beside the batch.
+    `sent_at`: the clock of the sender at sending, which stands beside the batch. `anonymous`: the customer where the
+    message names nobody.
     """
     rule = table.rule(call, message.get("event"))
     if rule is None:
         return "unknown_event" if call == "track" else "no_signal"
     properties, context = _object(message.get("properties")), _object(message.get("context"))
-    profile = profile_of(message, id_types)
+    profile = profile_of(message, id_types) or anonymous
     if profile is None:
         return "no_profile"
     data: dict[str, Any] = {**_attributes(properties, rule, table), **profile, "signal": rule.kind.name}
@@ -123,15 +129,15 @@ def to_signal(
         data["items"] = [_item(line, properties, item_paths) for line in _lines(properties, rule)]
         if rule.kind.needs_item and not data["items"]:
             return "no_product"
-    consent = {"consent": True} if _consents(context) else {}
-    return _clock(message, sent_at) | consent | {"id": message.get("messageId"), "data": data}
+    return clock_of(message, sent_at) | consent_of(message) | {"id": message.get("messageId"), "data": data}
 
 
-def _consents(context: dict[str, Any]) -> bool:
-    """Whether `context.consent` is true, or every category of Segment's own consent is."""
-    given = context.get("consent")
+def consent_of(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The consent as a signal has it: from `context.consent`, or from every category of Segment's own."""
+    given = _object(message.get("context")).get("consent")
     preferences = list(_object(_object(given).get("categoryPreferences")).values())
-    return given is True or (bool(preferences) and all(each is True for each in preferences))
+    consents = given is True or (bool(preferences) and all(each is True for each in preferences))
+    return {"consent": True} if consents else {}
 
 
 def profile_of(message: Mapping[str, Any], id_types: frozenset[str]) -> dict[str, Any] | None:
@@ -229,11 +235,11 @@ def _attributes(properties: dict[str, Any], rule: Rule, table: Table) -> dict[st
         read |= {path for paths in table.item_paths(rule).values() for path in paths}
     if rule.items:
         read |= {rule.items, "products"}
-    taken = {"items", "signal", "site", "idType", "email", "customerId", "phone", "deviceId", "appId"}
+    taken = {"items", "signal", "site", "idType", "email", "customerId", "phone", "deviceId", "appId", "anonymousId"}
     return {name: value for name, value in properties.items() if name not in read | taken}
 
 
-def _clock(message: Mapping[str, Any], sent_at: Any) -> dict[str, Any]:
+def clock_of(message: Mapping[str, Any], sent_at: Any) -> dict[str, Any]:
     """`originalTimestamp` is what the client wrote; where it is, `timestamp` was corrected by someone else before."""
     time = message.get("originalTimestamp") or message.get("timestamp") or message.get("sentAt") or sent_at
     sent = message.get("sentAt") or sent_at

@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import marshmallow as ma
 import msgspec
 from flask import Response, g, request
 
+from contracts.stitching import Identified
 from services.ingestion import meters
 from services.ingestion.admission import Listener, listener_of
 from services.ingestion.bodies import Body
@@ -30,6 +32,7 @@ from services.ingestion.requests import (
     sender_of,
 )
 from services.ingestion.segment.mapping import CALLS, to_signal
+from services.ingestion.segment.people import IDENTIFYING, Known, anonymous_profile, people_told
 from shared.http import Blueprint
 
 _SHORT = {"t": "track", "p": "page", "s": "screen", "i": "identify", "g": "group", "a": "alias", "b": "batch"}
@@ -53,6 +56,9 @@ class SegmentAnswerSchema(ma.Schema):
     code = ma.fields.String(metadata={"description": "Why, for machines."})
     message = ma.fields.String(metadata={"description": "Why, in words."})
     accepted = ma.fields.Integer(metadata={"description": "Calls that became signals and are stored."})
+    identified = ma.fields.Integer(
+        metadata={"description": "Anonymous ids of which it was told whose they are, and that is stored."}
+    )
     ignored = ma.fields.Dict(
         keys=ma.fields.String(), values=ma.fields.Integer(), metadata={"description": "Reason → calls that are none."}
     )
@@ -64,8 +70,9 @@ class SegmentAnswerSchema(ma.Schema):
 def segment_views(gate: Gate) -> Blueprint:
     """The routes of Segment's API."""
     blueprint = Blueprint("segment", __name__, description="Calls of Segment's and RudderStack's clients.")
+    known = Known()
     for path, call in _PATHS.items():
-        _route(blueprint, path, call)(_call_view(gate, call, path))
+        _route(blueprint, path, call)(_call_view(gate, call, path, known))
     _settings_route(blueprint)
     return blueprint
 
@@ -85,10 +92,10 @@ def _route(blueprint: Blueprint, path: str, call: str) -> Callable[[Any], Any]:
     return decorate
 
 
-def _call_view(gate: Gate, call: str, path: str) -> Callable[[], Response]:
+def _call_view(gate: Gate, call: str, path: str, known: Known) -> Callable[[], Response]:
     def view() -> Response:
         try:
-            return _taken(gate, call)
+            return _taken(gate, call, known)
         except Refused as refused:
             gate.intake.refuse(refused.refusal, g.get("signal_key"), "")
             return _refusal(refused.refusal)
@@ -98,7 +105,7 @@ def _call_view(gate: Gate, call: str, path: str) -> Callable[[], Response]:
     return view
 
 
-def _taken(gate: Gate, call: str) -> Response:
+def _taken(gate: Gate, call: str, known: Known) -> Response:
     data = read_request(request)
     body = body_of(request, data, plain=True)
     document = body.value
@@ -114,14 +121,16 @@ def _taken(gate: Gate, call: str) -> Response:
     if type(messages) is not list:
         raise Refused(Refusal(400, "malformed", "batch must be a list of calls"))
     check_rate(gate, request, admitted, len(messages))
-    signals, ignored = _signals(messages, admitted.listener, document)
-    for reason, count in ignored.items():
+    read = _read(messages, admitted.listener, document, now, known)
+    for reason, count in read.ignored.items():
         meters.IGNORED.labels(reason).inc(count)
-    if not signals:
-        return _answer([], ignored)
-    sender = partial(sender_of, gate, request, key)
-    results = gate.intake.take(Body(signals, clean=body.clean), None, Reception(admitted, now), sender)
-    return _answer(results, ignored)
+    results: list[Result] = []
+    if read.signals or read.told:
+        sender, reception = partial(sender_of, gate, request, key), Reception(admitted, now, anonymous=True)
+        results = gate.intake.take(Body(read.signals, clean=body.clean), None, reception, sender, read.told)
+    if all(result.status not in AGAIN for result in results):
+        known.note(person for people in read.told.values() for person in people)
+    return _answer(results, read)
 
 
 def _report(
@@ -131,36 +140,53 @@ def _report(
     listener = listener_of(gate.keys.directory, key)
     if listener is None or type(messages) is not list:
         return
-    signals, _ = _signals(messages[:MOST_REPORTED], listener, document)
-    report(gate, refusal, sender_of(gate, request, key), Body(signals, clean=False), "", size)
+    read = _read(messages[:MOST_REPORTED], listener, document, gate.clock.now(), Known())
+    report(gate, refusal, sender_of(gate, request, key), Body(read.signals, clean=False), "", size)
 
 
-def _signals(
-    messages: list[Any], listener: Listener, document: Mapping[str, Any]
-) -> tuple[list[dict[str, Any]], Counter[str]]:
-    signals, ignored, table = [], Counter[str](), listener.table
+@dataclass(slots=True)
+class _Read:
+    """The calls of a request. `told`: before which signal who is told to be whom; `ignored`: reason → calls."""
+
+    signals: list[dict[str, Any]] = field(default_factory=list)
+    told: dict[int, list[Identified]] = field(default_factory=dict)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
+def _read(
+    messages: list[Any], listener: Listener, document: Mapping[str, Any], received_at: int, known: Known
+) -> _Read:
+    read, sent_at = _Read(), document.get("sentAt")
     shared = {name: document[name] for name in ("context", "integrations") if name in document}
     for message in messages:
         if type(message) is not dict:
-            ignored["no_call"] += 1
+            read.ignored["no_call"] += 1
             continue
         whole = {**shared, **message}
-        found = to_signal(whole, str(whole.get("type", "")), listener.id_types, document.get("sentAt"), table)
-        if isinstance(found, str):
-            ignored[found] += 1
-        else:
-            signals.append(found)
-    return signals, ignored
+        call = str(whole.get("type", ""))
+        people = list(people_told(whole, call, sent_at, listener, received_at))
+        told = [each for each in people if call in IDENTIFYING or not known.is_known(each)]
+        if told:
+            read.told.setdefault(len(read.signals), []).extend(told)
+        found = to_signal(whole, call, listener.id_types, sent_at, listener.table, anonymous_profile(whole))
+        if not isinstance(found, str):
+            read.signals.append(found)
+        elif not (call in IDENTIFYING and told):
+            read.ignored[found] += 1
+    return read
 
 
-def _answer(results: list[Result], ignored: Counter[str]) -> Response:
+def _answer(results: list[Result], read: _Read) -> Response:
     """200, also where single calls are refused: their clients would send all again. 503 where it helps to."""
     later = [result.refusal for result in results if result.refusal is not None and result.status in AGAIN]
     if later:
         return _refusal(max(later, key=lambda refusal: refusal.retry_after))
     document: dict[str, Any] = {"success": True, "accepted": sum(result.status == 200 for result in results)}
-    if ignored:
-        document["ignored"] = dict(ignored)
+    told = sum(map(len, read.told.values()))
+    if told:
+        document["identified"] = told
+    if read.ignored:
+        document["ignored"] = dict(read.ignored)
     refused = [result.as_document() for result in results if result.refusal is not None]
     if refused:
         document["refused"] = refused

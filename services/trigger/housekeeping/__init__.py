@@ -1,5 +1,6 @@
 """Retention (DOMAIN §6.13): what the worker forgets, and how. To add a duty, write its file and name it here."""
 
+from services.trigger.housekeeping.anonymous import forget_anonymous_customers
 from services.trigger.housekeeping.course import forget_course_of_moments
 from services.trigger.housekeeping.erasures import forget_receipts
 from services.trigger.housekeeping.house import Duty, House
@@ -23,6 +24,7 @@ DUTIES = (
     Duty("course", forget_course_of_moments),
     Duty("messages", forget_messages),
     Duty("refusals", forget_refused),
+    Duty("anonymous", forget_anonymous_customers),
     Duty("received", forget_received_kinds),
     Duty("webhooks", forget_deliveries),
     Duty("rollups", forget_rollups),

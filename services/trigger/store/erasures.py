@@ -113,6 +113,12 @@ def erasures_page(rows: Rows, before: tuple[int, str] | None, limit: int) -> lis
     return [_erasure(row) for row in rows.execute(sql, (*(before or ()), limit))]
 
 
+def erased_at(rows: Rows, subject: bytes) -> int | None:
+    """When a customer was erased last, None for never."""
+    at = rows.execute("SELECT max(at) FROM erasures WHERE subject = ?", (subject,))[0][0]
+    return None if at is None else int(at)
+
+
 def erasures_in(rows: Rows, state: str) -> list[Erasure]:
     """Those that are so far and no further; few at any time, since `done` is not asked for."""
     return [_erasure(row) for row in rows.execute(f"SELECT {_COLUMNS} FROM erasures WHERE state = ?", (state,))]  # noqa: S608

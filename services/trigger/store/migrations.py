@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.trigger.store.anonymous import ANONYMOUS_MIGRATION
 from services.trigger.store.backtest_tables import BACKTEST_MIGRATION, RETIMED_MIGRATION
 from services.trigger.store.erasures import ERASURES_MIGRATION
 from services.trigger.store.forgetting import HOUSEKEEPING_MIGRATION
@@ -143,4 +144,5 @@ MIGRATIONS = (
     ERASURES_MIGRATION,
     SPOOLS_MIGRATION,
     KEPT_MIGRATION,
+    ANONYMOUS_MIGRATION,
 )

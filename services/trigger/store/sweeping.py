@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.trigger.about import profile_about
+from services.trigger.store.anonymous import count_anonymous
 from services.trigger.store.erasing import texts_of
 from services.trigger.store.erasures import Erasure
 from services.trigger.store.rows import Rows
@@ -124,10 +125,29 @@ def _walk_backtests(rows: Rows, sought: Sought, place: int, limit: int) -> tuple
     return dict(gone), None
 
 
+def _walk_anonymous(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Gone, int | None]:
+    """What anonymous customers sent and is held, where it names the customer; and who was told to be the customer."""
+    found = rows.execute(
+        "SELECT id, received_at, body FROM anonymous_signals WHERE id > ? ORDER BY id LIMIT ?", (place, limit)
+    )
+    gone: Counter[str] = Counter()
+    for row, received_at, body in found:
+        whom = sought.within(bytes(body))
+        if whom is not None and received_at <= (whom.erasure.erased_at or 0):
+            gone[whom.erasure.id] += rows.change("DELETE FROM anonymous_signals WHERE id = ?", (row,))
+    count_anonymous(rows, 0, {"erased": sum(gone.values())})
+    for whom in sought.whom:
+        gone[whom.erasure.id] += rows.change(
+            "DELETE FROM anonymous_links WHERE profile_key = ? AND at <= ?", (whom.profile, whom.erasure.at)
+        )
+    return {key: count for key, count in gone.items() if count}, found[-1][0] if len(found) == limit else None
+
+
 Walk = Callable[[Rows, Sought, int, int], tuple[Gone, int | None]]
 WALKS: tuple[tuple[str, Walk], ...] = (
     ("outbox", _walk_outbox),
     ("refused", _walk_refused),
+    ("anonymous", _walk_anonymous),
     ("webhook_deliveries", _walk_deliveries),
     ("backtests", _walk_backtests),
 )
