@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +17,10 @@ from shared.broker import BrokerError, Consumer, Delivery
 from shared.clock import ManualClock
 from shared.settings import Settings
 from shared.store import connected
-from tests.integration.trigger_rig import ROOT, STACKS, running_rig
+from tests.integration.trigger_rig import STACKS, running_rig
 from tests.integration.webhook_rig import TOKEN, WEBHOOKS_PATH, WebhookRig, webhook_rig
 from tests.support.endpoint import Endpoint, Reply, endpoint
+from tests.support.forking import Forked, forge_of
 from tests.support.postgres import PostgresNode
 from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitMQNode
@@ -242,14 +241,14 @@ def kill_between_claim_and_record(request: pytest.FixtureRequest, tmp_path: Path
     with (
         webhook_rig(request, tmp_path, stack, MOMENTS_WEBHOOK_TIMEOUT="1") as rig,
         endpoint(lambda _: Reply(hold=held)) as journey,
-        (tmp_path / "worker.log").open("ab") as log,
     ):
+        log = tmp_path / "worker.log"
         webhook = rig.subscribe(journey.url, "moment.#")
         worker = start_worker(rig, log)
         try:
             rig.bound()
             body = rig.publish("moment.cart_abandon", "the-event")
-            wait_until(lambda: journey.received, f"the first request; see {log.name}", 30)
+            wait_until(lambda: journey.received, f"the first request; see {log}", 30)
             worker.kill()
             worker.wait()
             assert rig.log(webhook)[0]["state"] == "pending"
@@ -266,18 +265,12 @@ def kill_between_claim_and_record(request: pytest.FixtureRequest, tmp_path: Path
         assert {each.body for each in journey.received} == {body}
         assert journey.received[1].signed_with(webhook["secret"])
         secret = webhook["secret"].encode()
-        assert secret not in Path(log.name).read_bytes()
+        assert secret not in log.read_bytes()
 
 
-def start_worker(rig: WebhookRig, log: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "services.trigger.worker"],
-        cwd=ROOT,
-        env={**os.environ, **rig.environment, "PYTHONPATH": str(ROOT), "MOMENTS_LOG_LEVEL": "debug"},
-        stdin=subprocess.DEVNULL,
-        stdout=log,  # type: ignore[arg-type]
-        stderr=log,  # type: ignore[arg-type]
-    )
+def start_worker(rig: WebhookRig, log: Path) -> Forked:
+    environ = {**os.environ, **rig.environment, "MOMENTS_LOG_LEVEL": "debug"}
+    return forge_of("services.trigger.worker").start(environ, log)
 
 
 @pytest.mark.slow

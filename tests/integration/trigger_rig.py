@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import uuid
 from collections import Counter
@@ -13,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import pytest
@@ -56,6 +54,7 @@ from shared.clock import SystemClock, stopwatch
 from shared.settings import Settings
 from shared.store import close_database, connected, migrate, open_database
 from tests.support import processes
+from tests.support.forking import Forked, forge_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = 4
@@ -134,8 +133,7 @@ class Rig:
         self.events: list[Event] = []
         self.states: dict[str, MomentState] = {}
         self._names = 0
-        self._workers: dict[str, subprocess.Popen[bytes]] = {}
-        self._log: IO[bytes] = (folder / "worker.log").open("ab")
+        self._workers: dict[str, Forked] = {}
         self._journey = Queue(JOURNEY)
         self.broker.declare_queue(self._journey, [Binding(JOURNEYS, JOURNEY, "moment.#")])
         self.listen("trigger-1")
@@ -145,7 +143,6 @@ class Rig:
         """End the workers and give everything back."""
         for name in list(self._workers):
             self.kill(name)
-        self._log.close()
         self.broker.close()
         close_database(self.database)
 
@@ -157,20 +154,14 @@ class Rig:
         bindings = [Binding(CONFIGURATION, queue, key) for key in (STATE_MOMENT, STATE_CONFIGURATION)]
         self.broker.declare_queue(Queue(queue, dead_letter=DEAD_LETTERS), bindings)
 
-    def start(self, name: str = "trigger-1") -> subprocess.Popen[bytes]:
+    def start(self, name: str = "trigger-1") -> Forked:
         """Start a worker; it need not be ready when this returns."""
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "services.trigger.worker"],
-            cwd=ROOT,
-            env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT), "MOMENTS_TRIGGER_NAME": name},
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-        )
+        environ = {**os.environ, **self.environment, "MOMENTS_TRIGGER_NAME": name}
+        worker = forge_of("services.trigger.worker").start(environ, self.folder / "worker.log")
         self._workers[name] = worker
         return worker
 
-    def started(self, name: str = "trigger-1") -> subprocess.Popen[bytes]:
+    def started(self, name: str = "trigger-1") -> Forked:
         """Start a worker and wait until it has taken all partitions, or, where another has them, told that it lives."""
         since, before = self.clock.now(), self._epochs(name)
         worker = self.start(name)
