@@ -15,6 +15,7 @@ from services.config.live import LivePages
 from services.config.moments import Moments
 from services.config.once import ShownOnce
 from services.config.previews import Previews
+from services.config.replays import Replays
 from services.config.suppressions import Suppressions
 from services.config.triggering import TriggerClient
 from services.config.webhooks import Webhooks
@@ -37,6 +38,7 @@ class Program:
     trigger: TriggerClient
     live: LivePages
     webhooks: Webhooks
+    replays: Replays
     journeys: Journeys
     clock: Clock
     ingestion: IngestionClient

@@ -17,7 +17,7 @@ from services.config.segment_schemas import segment_events
 _MOST_DOMAINS = 500
 _MOST_ATTRIBUTES = 500
 _LONGEST_ATTRIBUTE = 255
-AUDITED = ("moment", "configuration", "user", "token", "webhook", "suppression", "customer")
+AUDITED = ("moment", "configuration", "user", "token", "webhook", "suppression", "customer", "replay")
 """What the audit log tells of."""
 _MOST_PAGES = 1_000_000
 _LONGEST_OVERLAP = 30 * 86_400

@@ -30,6 +30,7 @@ from services.config.moments import Moments
 from services.config.previews import Previews
 from services.config.program import EXTENSION, Program
 from services.config.publication import Publication, snapshot_reader
+from services.config.replays import Replays
 from services.config.store import ConfigStore, open_config_database
 from services.config.suppressions import Suppressions
 from services.config.triggering import TriggerClient
@@ -83,6 +84,7 @@ class Config:
             trigger,
             LivePages(trigger, settings.live_pages),
             Webhooks(trigger, audit, self.store, clock),
+            Replays(trigger, audit, self.store, clock),
             Journeys(self._broker),
             clock,
             IngestionClient(settings.ingestion_url, settings.public_signals_url),

@@ -14,13 +14,14 @@ RIGHT_TO_LEFT = "\u202eعربة تسوق متروكة\u2066 עגלה \u202d!"
 LONG = "Wiederherstellungsbenachrichtigung" * 5 + "W" * 30
 EMOJI = "🛒👩‍👩‍👧‍👦🏳️‍🌈 Z͑͗a̴l͠g̈o ﷽ 買い物"
 WEBHOOKS = "/api/v1/webhooks"
+REFUSALS = "/api/v1/refusals"
 HOSTILE = (SCRIPT, RIGHT_TO_LEFT, LONG, EMOJI)
 """Names as somebody could give them: markup, turned directions, 200 characters without a break, emoji."""
 
 
 @dataclass(frozen=True, slots=True)
 class Furnished:
-    """What was made, by id. `customer` had a moment raised; `statuses`: status → moment."""
+    """What was made, by id. `customer` had a moment raised; `statuses`: status → moment; `refused`: a signal."""
 
     shop: Shop
     raised: str
@@ -35,6 +36,8 @@ class Furnished:
     trial: str
     erasure: str
     signals: tuple[str, ...]
+    refused: str
+    replay: str
     token: str
     person: str
 
@@ -44,6 +47,18 @@ def wait_for_some(read: Callable[[], Any]) -> list[Any]:
     wait_until(lambda: read()["items"], "something to be listed", PATIENCE)
     found: list[Any] = read()["items"]
     return found
+
+
+def refuse_and_replay(house: House, shop: Shop) -> tuple[str, str]:
+    """A signal that is refused for good, and the replay of another."""
+    for name in ("r-1", "r-2"):
+        house.refuse(shop, {"id": name, "email": "ada@example.com", "items": [], "note": SCRIPT, LONG: RIGHT_TO_LEFT})
+    wanted = f"{REFUSALS}?code=invalid"
+    read = lambda: house.call("GET", wanted, service="trigger").document["items"]  # noqa: E731
+    wait_until(lambda: len(read()) == 2, "both to be kept", PATIENCE)
+    first, second = (str(each["id"]) for each in read())
+    replay = house.call("POST", f"{REFUSALS}/replay", {"ids": [second]}, service="trigger").document["id"]
+    return first, str(replay)
 
 
 def furnish(house: House) -> Furnished:
@@ -75,6 +90,7 @@ def furnish(house: House) -> Furnished:
     whom = {"configuration": shop.id, "profile": "erased@example.com"}
     erasure = str(house.call("POST", "/api/v1/erasures", whom, service="trigger").document["id"])
     signals = house.call("GET", "/api/v1/signals/recent", service="trigger").document["items"]
+    refused, replay = refuse_and_replay(house, shop)
     token = house.call("POST", "/api/v1/tokens", {"name": SCRIPT[:80], "scope": "read"}).document["made"]["id"]
     invitation = house.invite("viewer", SCRIPT)
     person = next(each for each in house.call("GET", USERS).document["items"] if each["name"] == SCRIPT)
@@ -92,6 +108,8 @@ def furnish(house: House) -> Furnished:
         trial=trial,
         erasure=erasure,
         signals=tuple(each["id"] for each in signals),
+        refused=refused,
+        replay=replay,
         token=token,
         person=person["id"],
     )

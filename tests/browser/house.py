@@ -143,6 +143,12 @@ class House:
 
         wait_until(taken, f"ingestion to know the key of {shop.name}", PATIENCE)
 
+    def refuse(self, shop: Shop, data: dict[str, Any]) -> None:
+        """Send something into a cart that is no valid signal."""
+        body = {"id": str(uuid.uuid4()), "time": datetime.now(UTC).isoformat(), "data": {"site": SITE, **data}}
+        client = Client(self.up.url("ingestion"), {"X-Api-Key": shop.key, "Connection": "close"})
+        assert client.call("POST", "/v1/signals/cart/add", body).status == 422
+
     def wait_for(self, moment: str, **counts: int) -> None:
         """Wait until a moment's counters have reached these."""
         wait_until(

@@ -68,6 +68,11 @@ TOUR = (
     Stop("signals", "signal_pages.live", lambda _: "/signals"),
     Stop("signal", "signal_pages.one", lambda found: f"/signals/{found.signals[0]}"),
     Stop("signal-hostile", "signal_pages.one", lambda found: f"/signals/{found.signals[-1]}"),
+    Stop("signals-refused", "signal_pages.live", lambda _: "/signals?outcome=refused"),
+    Stop("signal-refused", "signal_pages.one", lambda found: f"/signals/{found.refused}?outcome=refused"),
+    Stop("replay-confirm", "replay_pages.confirm", lambda _: "/signals/replay?all=1"),
+    Stop("replay", "replay_pages.progress", lambda found: f"/signals/replays/{found.replay}"),
+    Stop("replays", "replay_pages.latest", lambda _: "/signals/replays"),
     Stop("new-moment", "new_moment_pages.choose", lambda _: "/moments/new"),
     Stop("new-moment-described", "new_moment_pages.describe", lambda _: "/moments/new/cart_abandon"),
     Stop(

@@ -157,3 +157,53 @@ def test_who_is_not_signed_in_sees_nothing(installation: Installation) -> None:
 
     assert stranger.get("/signals").status_code == 302
     assert stranger.get("/signals/news", X_Requested_With="fragment").status_code == 401
+
+
+def test_refused_signals_are_chosen_confirmed_and_replayed_and_it_is_told_who_asked(
+    installation: Installation, browser: Browser
+) -> None:
+    shop = installation.config.make_configuration(name=HOSTILE)
+    sent = '{"id":"s1","data":{"signal":"cart/add","email":"<b>ada</b>@example.com"}}'
+    refuse(installation, shop["id"], sent=sent)
+    installation.clock.advance(SECOND)
+    refuse(installation, shop["id"], sent=sent)
+    refuse(installation, shop["id"], code="unknown_key", unkept="never")
+
+    chosen = browser.get(f"/signals?outcome=refused&configurationId={shop['id']}").text
+    one = browser.get("/signals/r2").text
+    unkept = browser.get("/signals/r3").text
+
+    assert chosen.count('name="id"') == 2
+    assert "<b>ada</b>" not in one
+    assert "<b>ada</b>@example.com" in unescape(one)
+    assert 'href="/signals/replay?id=r2"' in one
+    assert "did not show who they are" in unkept
+    assert 'href="/signals/replay?id' not in unkept
+    assert 'name="id"' not in browser.get("/signals").text
+
+    confirmed = browser.get(f"/signals/replay?all=1&configurationId={shop['id']}&id=r1").text
+    assert "2 refused signals can be replayed." in confirmed
+    asked = browser.post("/signals/replay", {"id": "r1"})
+    assert asked.status_code == 303
+    progress = browser.get(asked.location).text
+    assert "Not answered yet" in progress
+    assert "Replay underway" in browser.get("/signals/r1").text
+    assert "none_replayable" in browser.post("/signals/replay", {"id": "r1"}).location
+    assert asked.location in browser.get("/signals/replays").text
+    (entry,) = installation.config.get("/api/v1/audit?kind=replay")["items"]
+    assert (entry["action"], entry["actor"]) == ("ask for replay", "user:ada@example.com")
+    assert entry["after"]["name"] == "1 refused signals"
+
+
+def test_who_may_only_look_replays_nothing(installation: Installation) -> None:
+    shop = installation.config.make_configuration()
+    refuse(installation, shop["id"], sent='{"id":"s1","data":{}}')
+    service = installation.config.service
+    make_administrator(service)
+    viewer = make_user(service, "viewer", "eve@example.com")
+
+    assert viewer.get("/signals/replay?id=r1").status_code == 403
+    assert 'name="id"' not in viewer.get("/signals?outcome=refused").text
+    assert "/signals/replay?id" not in viewer.get("/signals/r1").text
+    assert viewer.get("/signals/replays").status_code == 200
+    assert viewer.get("/signals/replays/8f1c1a0e-0000-4000-8000-000000000000").status_code == 404

@@ -25,7 +25,7 @@ PATH = "/settings/audit"
 _PAGE_SIZE = 25
 _SHOWN_AT_ONCE = 4
 _OF_THEMSELVES = ("sign in", "change password", "accept invitation", "set password")
-_OPEN_TO_ALL = ("moment", "configuration", "webhook")
+_OPEN_TO_ALL = ("moment", "configuration", "webhook", "replay")
 """What everybody may read of; users and tokens are for administrators."""
 
 
