@@ -109,7 +109,7 @@ class Eraser:
         profile = profile_key(identity)
         signals = store.signals_of(rows, profile, identity)
         refused = store.refused_signals_of(rows, profile)
-        counts = _erase_all(rows, profile, erasure.partition, signals, now)
+        counts = _erase_all(rows, identity, erasure.partition, signals, now)
         cache.forget_profile(profile)
         self._bar(rows, [each for each in signals if each.received_at <= erasure.at], refused, now)
         self._outbox.add([erased_message(erasure)])
@@ -179,8 +179,11 @@ def erased_message_id(erasure_id: str) -> str:
     return f"{PROFILE_ERASED}:{erasure_id}"
 
 
-def _erase_all(rows: Rows, profile: bytes, partition: int, signals: Sequence[LoggedSignal], now: int) -> dict[str, int]:
+def _erase_all(
+    rows: Rows, identity: ProfileId, partition: int, signals: Sequence[LoggedSignal], now: int
+) -> dict[str, int]:
     """Store → how many rows went. Messages first, while it is known which of them are raises."""
+    profile = profile_key(identity)
     return {
         "outbox": store.erase_unsent(rows, profile),
         "waits": store.erase_waits(rows, profile, partition, now),
@@ -191,7 +194,7 @@ def _erase_all(rows: Rows, profile: bytes, partition: int, signals: Sequence[Log
         "retimed": store.erase_retimed(rows, profile),
         "signals": store.erase_signals(rows, signals),
         "profiles": store.erase_profile(rows, profile),
-        "refused": store.erase_refusals(rows, profile),
+        "refused": store.erase_refusals(rows, identity),
         "anonymous": erase_anonymous(rows, profile),
         "webhook_deliveries": _erase_deliveries(DeliveryRows(rows), profile),
     }

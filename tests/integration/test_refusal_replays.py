@@ -14,11 +14,20 @@ from contracts.signals import decode_signal
 from contracts.times import DAY, MINUTE, SECOND, from_rfc3339, to_rfc3339
 from contracts.topology import REPLAYS, moments_topology
 from contracts.wire import SignalRefused, SignalReplayed, encode
+from services.trigger.engine.application import ProfileId
 from services.trigger.refusal_replays import MOST_UNDERWAY, PATIENCE, ReplayRelay
 from services.trigger.store import refused as refused_rows
+from services.trigger.store.erasing import erase_refusals, refused_signals_of
+from services.trigger.store.keys import profile_key, signal_key
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.refused import forget_contents, forget_overflow, forget_refusals, keep_refusals
-from services.trigger.store.replays import SETTLING, forget_replays, next_to_send, note_answers, note_sent
+from services.trigger.store.replays import (
+    SETTLING,
+    forget_replays,
+    next_to_send,
+    note_answers,
+    note_sent,
+)
 from services.trigger.wiring import Trigger
 from shared.broker import connect_broker
 from shared.settings import Settings
@@ -348,6 +357,33 @@ def test_a_flood_of_one_configuration_pushes_out_no_refusal_of_another(desk: Des
         assert desk.rows.execute("SELECT id FROM refused ORDER BY sequence")[0] == ("quiet",)
         assert forget_refusals(desk.rows, desk.now + 1) == 4
         assert forget_replays(desk.rows, desk.now + DAY) == 0
+
+
+def test_an_erasure_takes_refused_signals_also_where_the_address_stands_unread(desk: Desk) -> None:
+    ada = ProfileId("c1", "email", "ada@example.com")
+    refuse(desk, "mine", profile="ada@example.com", id_type="email")
+    refuse(desk, "unread", sent='{"id":"x","data":{"idType":"phone","phone":"Ada@Example.com"}}')
+    refuse(desk, "as source", source="ADA@example.com", sent="")
+    refuse(desk, "of bob", profile="bob@example.com", id_type="email")
+    refuse(desk, "of nobody", sent='{"id":"x","data":{"phone":"7"}}')
+    refuse(desk, "of another shop", configuration="c2")
+
+    with connected(desk.database), desk.database.atomic():
+        assert erase_refusals(desk.rows, ada) == 3
+
+        left = desk.rows.execute("SELECT id FROM refused ORDER BY sequence")
+    assert left == [("of bob",), ("of nobody",), ("of another shop",)]
+
+
+def test_an_erasure_bars_refused_signals_by_the_source_that_they_would_have(desk: Desk) -> None:
+    ada = profile_key(ProfileId("c1", "email", "ada@example.com"))
+    refuse(desk, "a", profile="ada@example.com", id_type="email")
+    refuse(desk, "b", profile="ada@example.com", id_type="email", source="till")
+
+    with connected(desk.database):
+        found = refused_signals_of(desk.rows, ada)
+
+    assert found == [signal_key(ada, "pk_1", "a"), signal_key(ada, "till", "b")]
 
 
 def test_refusals_of_an_older_version_are_found_by_what_they_have_in_common(database_url: str) -> None:

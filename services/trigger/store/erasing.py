@@ -14,7 +14,7 @@ from services.trigger.about import profile_about
 from services.trigger.engine.application import ProfileId, profile_of
 from services.trigger.store.erasures import raise_log_end
 from services.trigger.store.forgetting import count_forgotten, counted_moments
-from services.trigger.store.keys import profile_number, signal_key
+from services.trigger.store.keys import profile_key, profile_number, signal_key
 from services.trigger.store.records import add_counts
 from services.trigger.store.rollups import FEED_KEPT, LATE, PAST, adding
 from services.trigger.store.rows import Rows
@@ -159,12 +159,31 @@ def refused_signals_of(rows: Rows, profile: bytes) -> list[bytes]:
     """The keys that refused signals of the customer would have had: a replay that is underway must not bring one in."""
     found = rows.execute("SELECT body FROM refused WHERE profile_key = ?", (profile,))
     refused = [decode_signal_refused(bytes(body)) for (body,) in found]
-    return [signal_key(profile, each.source, each.signal) for each in refused if each.signal]
+    return [signal_key(profile, each.source or each.key, each.signal) for each in refused if each.signal]
 
 
-def erase_refusals(rows: Rows, profile: bytes) -> int:
-    """Delete refused signals whose profile could be read."""
-    return rows.change("DELETE FROM refused WHERE profile_key = ?", (profile,))
+def erase_refusals(rows: Rows, identity: ProfileId) -> int:
+    """Delete refused signals of the customer, and those of nobody in particular in which their address stands."""
+    return rows.change("DELETE FROM refused WHERE profile_key = ?", (profile_key(identity),)) + sum(
+        rows.change("DELETE FROM refused WHERE sequence = ?", (sequence,))
+        for sequence in _unread_refusals(rows, identity)
+    )
+
+
+def _unread_refusals(rows: Rows, identity: ProfileId) -> Iterator[int]:
+    """Those whose profile could not be read, in any spelling that differs in its case alone."""
+    sql = (
+        "SELECT sequence, body, sent FROM refused WHERE configuration = ? AND sequence > ? AND profile_key = ?"
+        " ORDER BY sequence LIMIT 500"
+    )
+    wanted = [text.lower() for text in texts_of(identity.profile.casefold())]
+    last = -1
+    while found := rows.execute(sql, (identity.configuration, last, b"")):
+        for sequence, body, sent in found:
+            kept = (bytes(body) + bytes(sent or b"")).decode("utf-8", "replace").casefold().encode()
+            if any(text in kept for text in wanted):
+                yield int(sequence)
+        last = int(found[-1][0])
 
 
 def erase_unsent(rows: Rows, profile: bytes) -> int:
