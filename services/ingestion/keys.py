@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from contracts.erasures import subject_of
 from services.ingestion.admission import Directory
 from services.ingestion.minimisation import tellable
 from services.ingestion.signing import Verifier
@@ -35,6 +36,13 @@ class Keys:
         if listener is None:
             return item
         return tellable(item, kind, consent_required=listener.consent_required, declared=listener.attributes)
+
+    def suppresses(self, configuration: str, id_type: str, profile: str) -> bool:
+        """Whether a configuration takes no signals of this customer."""
+        listener = self.directory.listeners.get(configuration)
+        if listener is None or not listener.suppressed or not profile:
+            return False
+        return subject_of(self._verifier.pepper, configuration, id_type, profile) in listener.suppressed
 
     def refresh(self) -> bool:
         """Read the states when their revision has changed. With the database away, the copy stays in force."""

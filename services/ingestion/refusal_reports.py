@@ -82,8 +82,9 @@ class _Sketch:
 class RefusalReports:
     """Used by all request threads; `flush` by one. A configuration has a rate of its own: a flood silences no other.
 
-    `tellable`: what of a configuration's item, of the kind of the path, may be told. `crowded`: whether what was told
-    lies unread at the broker, so that no more content should be put there.
+    `tellable`: what of a configuration's item, of the kind of the path, may be told. `suppresses`: whether nothing may
+    be of a customer (configuration, idType, profile). `crowded`: whether what was told lies unread at the broker, so
+    that no more content should be put there.
     """
 
     def __init__(
@@ -93,10 +94,12 @@ class RefusalReports:
         per_second: float = PER_SECOND,
         burst: int = BURST,
         tellable: Callable[[str, Any, str], Any] = lambda _configuration, item, _kind: item,
+        suppresses: Callable[[str, str, str], bool] = lambda _configuration, _id_type, _profile: False,
         crowded: Callable[[], bool] = lambda: False,
     ) -> None:
         self._publisher = publisher
         self._tellable = tellable
+        self._suppresses = suppresses
         self._crowded = crowded
         self._rate = per_second
         self._burst = burst
@@ -125,16 +128,17 @@ class RefusalReports:
 
         `final`: what is wrong does not stand in the item.
         """
-        if refusal.code == "suppressed":  # nothing is kept of whoever asked for that
-            return
-        if refusal.status in AGAIN or not self.allows(sender.configuration):
+        if refusal.code == "suppressed" or refusal.status in AGAIN or not self.allows(sender.configuration):
             return
         told = self._tellable(sender.configuration, item, kind)
+        fields = _sketch(told)
+        if self._suppresses(sender.configuration, *_profile(fields)):
+            return  # for whatever else it was refused: nothing is kept of whoever asked for that
         whole = type(item) is not dict or told.keys() == item.keys()  # else it may not be told of without consent
         kept = keep(told, refusal, known=bool(sender.configuration) and whole, secret=sender.secret)
         if kept.sent and not self._has_room(sender.configuration, len(kept.sent)):
             kept = Kept(unkept="flood")
-        self._waiting.append(_Sketch(refusal, sender, at, kind, _sketch(told), kept, final))
+        self._waiting.append(_Sketch(refusal, sender, at, kind, fields, kept, final))
 
     def flush(self) -> int:
         """Hand all to the broker, without waiting; how many. While it is away they are kept, up to the bound."""

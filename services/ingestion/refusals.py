@@ -39,13 +39,13 @@ Code = Literal[
 NOT_KEPT: frozenset[Code] = frozenset(
     (
         *("missing_key", "unknown_key", "wrong_secret", "missing_signature", "wrong_signature", "stale_signature"),
-        "no_consent",
+        *("no_consent", "suppressed"),
     )
 )
 """Refused for these, nothing of a signal's content is kept: the sender has not shown who they are, or must not be
 listened to at all. A code that stands here can never be replayed."""
 
-NOT_NAMED: frozenset[Code] = frozenset(("no_consent",))
+NOT_NAMED: frozenset[Code] = frozenset(("no_consent", "suppressed"))
 """Of those, the ones of which not even the customer, the id and the source of the signal are told."""
 
 

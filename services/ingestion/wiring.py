@@ -93,7 +93,7 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
     publisher = broker.publisher(topology)
     keys = Keys(store, Verifier(settings.secret_pepper, settings.signature_tolerance))
     refusal_log = RefusalLog(store, clock)
-    reports = RefusalReports(publisher, tellable=keys.tellable, crowded=crowded_by(broker))
+    reports = RefusalReports(publisher, tellable=keys.tellable, suppresses=keys.suppresses, crowded=crowded_by(broker))
     uses = KeyUses(publisher)
     leadership = Leadership(settings.data / "ingestion.lock")
     limits = Limits.of(settings, clock)

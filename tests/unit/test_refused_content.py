@@ -8,10 +8,12 @@ import msgspec
 import pytest
 
 from contracts.configurations import KeyState
+from contracts.erasures import subject_of
 from contracts.times import DAY, HOUR, from_datetime, from_rfc3339, to_rfc3339
 from contracts.wire import SignalReplay, decode_signal_refused
 from services.ingestion.admission import Directory
 from services.ingestion.keeping import LARGEST_KEPT, keep
+from services.ingestion.keys import Keys
 from services.ingestion.reading import Accepted
 from services.ingestion.refusal_reports import BYTES_BURST, MOST_BYTES_WAITING, RefusalReports, Sender
 from services.ingestion.refusals import NOT_KEPT, NOT_NAMED, Code, Refusal
@@ -28,7 +30,7 @@ FOREIGN = SignalReplay(
 )
 
 NEVER = {"missing_key", "unknown_key", "wrong_secret", "missing_signature", "wrong_signature", "stale_signature"}
-NEVER |= {"no_consent"}
+NEVER |= {"no_consent", "suppressed"}
 KEPT = {
     *("expired_key", "disabled_key", "foreign_origin", "foreign_site", "kind_not_allowed", "kind_not_of_key"),
     *("unknown_kind", "invalid", "too_large", "malformed", "not_json", "unavailable", "rate_limited"),
@@ -171,6 +173,24 @@ def test_while_trigger_does_not_read_no_content_is_put_at_the_broker() -> None:
 
     (refused,) = [decode_signal_refused(message.body) for message in publisher.messages]
     assert (refused.sent, refused.unkept, refused.signal) == ("", "flood", "s1")
+
+
+def test_of_a_suppressed_customer_nothing_is_told_whatever_it_was_refused_for() -> None:
+    publisher = Listening()
+    keys = Keys(None, Verifier(PEPPER.encode()))  # type: ignore[arg-type]
+    gone = subject_of(PEPPER.encode(), "c1", "email", "ada@example.com")
+    keys.directory = Directory.of([configuration()], Verifier(PEPPER.encode()), {"c1": frozenset((gone,))})
+    reports = RefusalReports(publisher, suppresses=keys.suppresses)
+
+    for email in (" ADA@example.com", "bob@example.com", "nobody"):
+        reports.add(REFUSAL, Sender("c1", "pk_1"), signal(email=email), "cart/add", 7)
+    reports.add(REFUSAL, Sender("c2", "pk_1"), signal(), "cart/add", 7)
+    reports.flush()
+
+    found = [decode_signal_refused(message.body) for message in publisher.messages]
+    assert [(each.configuration, each.profile) for each in found] == [
+        *(("c1", "bob@example.com"), ("c1", ""), ("c2", "ada@example.com"))
+    ]
 
 
 def test_a_signal_is_read_again_with_its_own_id_source_and_time_as_received_now() -> None:
