@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from contracts.signals import PROFILE_FIELDS
+from contracts.stitching import ANONYMOUS, ANONYMOUS_FIELD
 from services.ingestion.refusals import Refusal
 from services.ingestion.shapes import ITEM_FIELDS, SHAPES, Shape
 
 NO_CONSENT = Refusal(403, "no_consent", "the signal does not say that its customer consents, as consent: true")
 LINES = "items"
 """The attribute that holds, line by line, what of the items is not declared; its names are `items.<name>`."""
+
+_WHOSE = {**PROFILE_FIELDS, ANONYMOUS: ANONYMOUS_FIELD}
 
 
 def consents(item: Any) -> bool:
@@ -57,8 +60,8 @@ def tellable(item: Any, kind: str, *, consent_required: bool, declared: frozense
 def _told(data: dict[str, Any], shape: Shape | None, declared: frozenset[str]) -> Iterator[tuple[str, Any]]:
     """Of a kind that nobody knows, what names it and whom it is about is told."""
     id_type = data.get("idType")
-    id_type = id_type if type(id_type) is str and id_type in PROFILE_FIELDS else "email"
-    fields = shape.declared[id_type] if shape else {"signal", "site", "idType", PROFILE_FIELDS[id_type]}
+    id_type = id_type if type(id_type) is str and id_type in _WHOSE else "email"
+    fields = shape.declared[id_type] if shape else {"signal", "site", "idType", _WHOSE[id_type]}
     for name, value in data.items():
         if name == LINES and name in fields and type(value) is list:
             yield name, [{**_line(line, declared), **_declared_of_line(line)} for line in value]

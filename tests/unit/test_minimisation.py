@@ -137,6 +137,9 @@ def test_of_a_refused_signal_no_more_is_told_than_would_have_been_kept() -> None
         "attributes": {},
         "campaign": "autumn",
     }
+    nobody = {"data": {"signal": "page/view", "idType": "anonymous", "anonymousId": "a-1", "email": "ada@example.com"}}
+    kept = tellable(nobody, "", consent_required=False, declared=frozenset())
+    assert kept == {"data": {"signal": "page/view", "idType": "anonymous", "anonymousId": "a-1"}}
     assert tellable("x", "", consent_required=False, declared=frozenset()) == "x"
     assert tellable({"data": 7}, "", consent_required=False, declared=frozenset()) == {"data": 7}
 
