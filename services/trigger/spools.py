@@ -114,6 +114,7 @@ class Spools:
         for machine in given_up - self._passed:
             _log.warning("spools.given_up", machine=machine)
         self._passed |= given_up
+        self._saved -= given_up  # its next word is written before it counts as heard
 
     def _passed_over(self, machine: str) -> bool:
         if machine in self._passed:

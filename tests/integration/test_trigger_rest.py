@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from contracts.times import DAY, HOUR, to_rfc3339
 from services.trigger.api.cursors import cursor_text
 from services.trigger.store.records import note_worker
+from services.trigger.store.spools import SpoolRow, save_spools
 from services.trigger.wiring import WORKER_AWAY, Trigger
 from shared.clock import ManualClock
 from shared.settings import Settings
@@ -166,7 +167,7 @@ def test_the_metrics_are_those_of_the_scrape(rig: Rig, trigger: Trigger, get: Ca
     assert found["moments_trigger_outbox_waiting"] == 0
     assert found["moments_trigger_database_up"] == 1
     assert 0 <= found["moments_trigger_worker_seen_seconds"] < 10
-    assert get("/readyz") == {"status": "ready", "checks": {"database": "ok", "worker": "ok"}}
+    assert get("/readyz") == {"status": "ready", "checks": {"database": "ok", "worker": "ok", "spools": "ok"}}
 
 
 def metrics(client: FlaskClient) -> dict[str, float]:
@@ -294,3 +295,29 @@ def test_without_its_database_the_service_says_so_and_comes_back(tmp_path: Path)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "1"
     trigger.close()
+
+
+def test_machines_that_hold_raises_back_are_told_of(alone: Rig) -> None:
+    clock = ManualClock(DAY)
+    trigger = Trigger(alone.settings, clock)
+    trigger.start()
+    client = trigger.app.test_client()
+    rows = [
+        SpoolRow("shop-1", 7, DAY - seconds(90), DAY, 1200, "here"),
+        SpoolRow("shop-2", 7, DAY + seconds(2), DAY, 0, "here"),
+        SpoolRow("shop-3", 7, 0, 0, 9, "passed"),
+        SpoolRow("shop-4", 7, 0, 0, 9, "left"),
+    ]
+    with connected(alone.database), alone.database.atomic():
+        note_worker(alone.rows, "trigger-1", clock.now(), [1, 2])
+        save_spools(alone.rows, rows)
+
+    told = client.get("/readyz").get_json(force=True)["checks"]["spools"]
+    found = metrics(client)
+    trigger.close()
+
+    assert told == ("raises wait for shop-1, 90 s behind: 1200 signals wait there; shop-3 was passed over")
+    assert found['moments_spool_behind_seconds{machine="shop-1"}'] == 90
+    assert found['moments_spool_behind_seconds{machine="shop-2"}'] == 0
+    assert found['moments_spool_waiting{machine="shop-1"}'] == 1200
+    assert [found[f'moments_spools{{state="{state}"}}'] for state in ("here", "left", "passed")] == [2, 1, 1]

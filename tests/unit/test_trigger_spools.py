@@ -150,6 +150,10 @@ def test_an_operator_gives_a_machine_up(rows: Rows, monkeypatch: pytest.MonkeyPa
     spools.note()
     assert spools.until(0, 500) == 500
 
+    heard(spools, said(400, number=2))
+    assert spools.until(0, 500) == 400, "it speaks again"
+    assert [row.state for row in spool_rows(rows)] == ["here"]
+
 
 def test_the_latest_word_is_written_now_and_then(rows: Rows) -> None:
     spools = spools_on(rows)
