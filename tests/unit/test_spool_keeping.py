@@ -27,6 +27,7 @@ from shared.clock import SystemClock
 from tests.support.ingestion import signal, wait_until
 
 CLOCK = SystemClock()
+ADA = ("c1", "email", "ada@example.com")
 
 
 class Breaking:
@@ -118,7 +119,7 @@ def test_while_the_last_ones_leave_a_new_signal_waits_and_then_goes_to_the_broke
     rig.keeper.step()
     assert rig.spool.board.mode is Mode.CLOSING
     stored: list[bool] = []
-    sender = threading.Thread(target=lambda: stored.extend(rig.handover.take([rig.message("s2")], [rig.accepted])))
+    sender = threading.Thread(target=lambda: stored.extend(rig.handover.take([rig.message("s2")], [ADA])))
 
     sender.start()
     rig.keeper.step()
@@ -135,7 +136,7 @@ def test_one_that_waits_in_vain_for_the_last_to_leave_is_put_behind_them(rig: Ri
     rig.put("s1")
     rig.keeper.step()
 
-    assert rig.handover.take([rig.message("s2")], [rig.accepted]) == [True]
+    assert rig.handover.take([rig.message("s2")], [ADA]) == [True]
 
     assert rig.spool.board.mode is Mode.FILLED
     assert [each.message_id for each in rig.spool.first(9).messages] == ["s1", "s2"]
