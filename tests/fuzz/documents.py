@@ -66,7 +66,8 @@ def signal(random: Random) -> dict[str, Any]:
     }
     data |= {f"{each}Id": name(random) for each in ("cart", "session", "order", "booking", "survey", "game")}
     data |= {f"{each}Id": name(random) for each in ("conversion", "application")}
-    return {"id": name(random), "time": "2026-11-23T10:15:30.123Z", "sentAt": "2026-11-23T10:15:31Z", "data": data}
+    signal = {"id": name(random), "time": "2026-11-23T10:15:30.123Z", "sentAt": "2026-11-23T10:15:31Z", "data": data}
+    return signal | ({"consent": True} if random.random() < 0.5 else {})
 
 
 def call(random: Random) -> dict[str, Any]:
@@ -80,7 +81,11 @@ def call(random: Random) -> dict[str, Any]:
         "anonymousId": name(random),
         "event": event,
         "properties": {**product, "products": [product], "url": "https://shop.example.com/"},
-        "context": {"traits": {"email": "ada@example.com"}, "page": {"url": "https://shop.example.com/"}},
+        "context": {
+            "traits": {"email": "ada@example.com"},
+            "page": {"url": "https://shop.example.com/"},
+            "consent": random.choice((True, {"categoryPreferences": {"all": True}}, None)),
+        },
         "timestamp": "2026-11-23T10:15:30Z",
         "sentAt": "2026-11-23T10:15:31Z",
     }

@@ -102,7 +102,7 @@ def drive(port: int, seed: int, numbers: Iterable[int], senders: int = 4) -> Out
             if number is None:
                 sender.close()
                 return
-            _judge(outcome, lock, number, *_timed(sender, attack(seed, number)))
+            _judge(outcome, lock, number, *_timed(sender, attack(seed, number, int(time.time()))))
             if number % EVERY == 0:
                 found, seconds, _ = _timed(sender, valid(number))
                 with lock:

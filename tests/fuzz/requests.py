@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from contracts.configurations import ConfigurationState, KeyState, SegmentEvent
 from contracts.signals import KINDS
+from contracts.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, signature_of, signing_secret
+from services.ingestion.admission import hash_secret
 from tests.fuzz.documents import RAW, call, hostile_text, name, signal, spoiled, written
+from tests.support.ingestion import PEPPER, configuration
 
 Headers = list[tuple[bytes, bytes]]
 
-_KEYS = ("sk_1:secret", "pk_1", "ak_1", "sk_1", "sk_1:", "sk_1:wrong", ":", "pk_1:secret", "", "sk_", "pk_" + "9" * 200)
+_STRICT = ("sk_2", "sk_3:secret", "pk_2")
+_KEYS = (*_STRICT, "sk_1:secret", "pk_1", "ak_1", "sk_1", "sk_1:", "sk_1:wrong", ":", "pk_1:x", "", "sk_", "p" * 200)
 _ORIGINS = (
     *("https://shop.example.com", "null", "https://shop.example.com.evil.io", "https://SHOP.example.com:8443", "*"),
     *("https://shop.example.com@evil.io", "https://[::1", "https://xn--", "https://" + "a" * 3000, "file://", "\t"),
@@ -52,8 +57,8 @@ class Attack:
     whole: bool
 
 
-def attack(seed: int, number: int) -> Attack:
-    """The request of a number."""
+def attack(seed: int, number: int, now: int = 0) -> Attack:
+    """The request of a number. `now`: seconds since 1970, for what is signed."""
     random = Random(f"{seed}:{number}")
     path, headers, document = _valid(random)
     if random.random() < 0.75:
@@ -68,8 +73,38 @@ def attack(seed: int, number: int) -> Attack:
         path = random.choice(_PATHS)
     if random.random() < 0.03:
         return _badly_framed(path, headers, body, random)
+    if (b"X-Api-Key", b"sk_2") in headers:
+        headers += _signature(path, body, now, random)
     head = _head(f"{method} {path} HTTP/1.1".encode(), [*headers, (b"Content-Length", str(len(body)).encode())])
     return Attack(head + body, method, whole=True)
+
+
+def strict_configuration() -> ConfigurationState:
+    """One that wants consent, declared fields, few kinds and signed requests; its keys are `_STRICT`."""
+    secret = hash_secret(PEPPER.encode(), "secret")
+    return configuration(
+        id="c2",
+        consent_required=True,
+        attributes=("campaign", "items.size"),
+        segment_events=(SegmentEvent(event="Other", signal="cart/add", items="products", fields={"name": "a.b.c"}),),
+        keys=(
+            KeyState(id="pk_2", type="web", enabled=True, kinds=("cart/add", "page/view")),
+            KeyState(id="sk_2", type="server", enabled=True, secret_hash=secret, signed=True),
+            KeyState(id="sk_3", type="server", enabled=True, secret_hash=secret),
+        ),
+    )
+
+
+def _signature(path: str, body: bytes, now: int, random: Random) -> Headers:
+    """That of the request, at a time that is right or not; or anything."""
+    stamp = str(random.choice((now, 0, 10**11, 10**12)))
+    value = signature_of(signing_secret(PEPPER.encode(), "sk_2"), stamp, path, body).encode()
+    what = random.random()
+    if what < 0.2:
+        value = _value(random)
+    elif what < 0.4:
+        stamp = random.choice(("-1", "1e9", "٣", "0" * 300, "", " 1", "1.5"))
+    return [(TIMESTAMP_HEADER.encode(), _bytes(stamp)), (SIGNATURE_HEADER.encode(), value)]
 
 
 def valid(number: int) -> Attack:
@@ -88,7 +123,7 @@ def _head(line: bytes, headers: Headers) -> bytes:
 
 def _valid(random: Random) -> tuple[str, Headers, Any]:
     """A request of one of the ways in: path, headers, document."""
-    key = "sk_1:secret" if random.random() < 0.8 else random.choice(_KEYS)
+    key = random.choice(("sk_1:secret",) * 5 + _STRICT) if random.random() < 0.8 else random.choice(_KEYS)
     headers: Headers = [(b"X-Api-Key", _bytes(key))]
     if random.random() < 0.3:
         headers.append((b"Origin", _bytes(random.choice(_ORIGINS))))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.driving import EVERY, drive, processor_seconds, resident
-from tests.fuzz.requests import attack
+from tests.fuzz.requests import attack, strict_configuration
 from tests.support.ingestion import configuration
 from tests.support.ingestion_program import IngestionProgram, running_ingestion
 
@@ -33,7 +33,7 @@ def ingestion(tmp_path: Path) -> Iterator[IngestionProgram]:
     """Without limits, which would answer most requests before they are read."""
     unlimited = {f"MOMENTS_LIMIT_{what}": "0" for what in ("KEY", "ADDRESS", "PROFILE")}
     url = f"embedded://{tmp_path}/broker.db"
-    with running_ingestion(tmp_path, url, configuration(domains=("shop.example.com",)), **unlimited) as running:
+    with running_ingestion(tmp_path, url, configuration(), strict_configuration(), **unlimited) as running:
         yield running
 
 

@@ -44,7 +44,7 @@ CHECKS = (
     response_headers_conformance,
     unsupported_method,
 )
-FEW, MANY = 4, 200
+FEW, MANY = 4, 100
 
 NOT_EXPLORED: Mapping[str, str] = {
     "GET /api/v1/moments/{moment_id}/stream": "never ends: held by test_trigger_streams.py",
@@ -188,6 +188,8 @@ def test_every_description_is_valid_and_every_exception_names_an_operation(runni
 def explored(service: Service, examples: int, left_out: Mapping[str, str] | tuple[str, ...]) -> Counter[int]:
     """Ask every operation what its description allows, and what it does not; how often each status was the answer."""
     schema = schemathesis.openapi.from_wsgi("/openapi.json", service.app)
+    # What a query has beside what is described is not looked at, as everywhere: tags that mail programs add.
+    schema.config.generation.allow_extra_parameters = False
     statuses: Counter[int] = Counter()
     for result in schema.get_all_operations():
         operation = result.ok()
