@@ -46,6 +46,12 @@ DESKTOP, PHONE, NARROW = Look(), Look(390, 844), Look(320, 640)
 LOOKS = tuple(Look(each.width, each.height, scheme) for scheme in ("light", "dark") for each in (DESKTOP, PHONE))
 
 
+def look_at(page: Page, look: Look) -> None:
+    """Another window and another colour scheme, for a page that is open."""
+    page.emulate_media(color_scheme=look.scheme)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": look.width, "height": look.height})
+
+
 # The browser's driver leaves an event loop in the thread, which other tests must not find: none outlives this folder.
 @pytest.fixture(scope="package")
 def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:

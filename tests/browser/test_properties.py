@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, NARROW, Look
+from tests.browser.conftest import DESKTOP, NARROW, Look, look_at
 from tests.browser.focusing import reach
 from tests.browser.furnishing import HOSTILE
 from tests.browser.house import House, Shop
-from tests.browser.judging import assert_accessible, assert_fits, screenshot
+from tests.browser.judging import ALL, COLOURS, assert_accessible, assert_fits, screenshot
 from tests.browser.watching import Watch
 
 Open = Callable[..., Page]
@@ -228,20 +228,19 @@ def test_without_scripts_settings_are_saved_effects_told_and_back_tests_looked_a
 
 
 @pytest.mark.usefixtures("needs_axe")
-def test_the_panel_is_accessible_and_fits_a_phone(open_as: Open, house: House, shop: Shop) -> None:
+def test_the_panel_is_accessible_and_fits_a_phone(editor: Page, house: House, shop: Shop) -> None:
     moment = house.make_moment(shop, "running", name=HOSTILE[2], description=HOSTILE[1], settings=EVERYTHING)
     welcome = house.make_moment(shop, type="welcome", name=HOSTILE[3])
-    for look in (DESKTOP, NARROW, Look(1280, 800, "dark"), Look(320, 640, "dark")):
-        page = open_as("editor", look)
-        page.goto(f"/moments/{moment}")
-        expect(page.locator("#impact")).to_contain_text("wait")
-        assert_fits(page)
-        if look.width == DESKTOP.width:
-            assert_accessible(page)
-        screenshot(page, "properties", f"{look.scheme}-{look.width}")
-        page.goto(f"/moments/{welcome}")
-        assert_fits(page)
-        screenshot(page, "properties-draft", f"{look.scheme}-{look.width}")
+    for made, name in ((moment, "properties"), (welcome, "properties-draft")):
+        editor.goto(f"/moments/{made}")
+        if made == moment:
+            expect(editor.locator("#impact")).to_contain_text("wait")
+        for look in (DESKTOP, NARROW, Look(1280, 800, "dark"), Look(320, 640, "dark")):
+            look_at(editor, look)
+            assert_fits(editor)
+            if made == moment and look.width == DESKTOP.width:
+                assert_accessible(editor, COLOURS if look.scheme == "dark" else ALL)
+            screenshot(editor, name, f"{look.scheme}-{look.width}")
 
 
 @pytest.mark.usefixtures("needs_axe")
