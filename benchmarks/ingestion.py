@@ -35,6 +35,7 @@ SHARE = 0.6
 LATEST = 100.0
 """Milliseconds within which 99 of 100 are answered at half of the greatest rate."""
 _TURN = 2.0
+_WARM_UP = 0.1
 _LATENCY = "latency"
 
 
@@ -100,7 +101,9 @@ def _admitting(place: Place) -> Place:
 
 
 def _ask_in_turn(ours: Server, empty: Server, form: str, seconds: float) -> Pair:
-    """Both get the same share of whatever else the machine does."""
+    """Both get the same share of whatever else the machine does; what is made at first use is made before."""
+    for server in (ours, empty):
+        server.ask(form, _WARM_UP)
     turns = max(1, round(seconds / _TURN))
     pairs = [Pair(ours.ask(form, seconds / turns), empty.ask(form, seconds / turns)) for _ in range(turns)]
     return Pair(_together([pair.ours for pair in pairs]), _together([pair.empty for pair in pairs]))
