@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from contracts.times import HOUR
 from services.ingestion.refusals import Refusal
 from services.ingestion.store import IngestionStore, RefusedRow
 from shared.clock import Clock
@@ -13,11 +14,16 @@ _PREFIX = 8
 
 
 class RefusalLog:
-    """Collects (status, code, start of the key, kind) → how many; no bodies and no profiles are kept."""
+    """Collects (status, code, start of the key, kind) → how many; no bodies and no profiles are kept.
 
-    def __init__(self, store: IngestionStore, clock: Clock) -> None:
+    `kept`: µs for which the log is kept.
+    """
+
+    def __init__(self, store: IngestionStore, clock: Clock, kept: int) -> None:
         self._store = store
         self._clock = clock
+        self._kept = kept
+        self._forgot_at = 0
         self._lock = threading.Lock()
         self._counts: dict[tuple[int, str, str, str], int] = {}
 
@@ -35,6 +41,9 @@ class RefusalLog:
         """Write what was counted; with the database away the counts are dropped, the metrics have them."""
         with self._lock:
             counts, self._counts = self._counts, {}
+        now = self._clock.now()
         if counts:
-            now = self._clock.now()
             self._store.record([RefusedRow(now, *sort, count) for sort, count in counts.items()])
+        if not 0 <= now - self._forgot_at < HOUR:
+            self._forgot_at = now
+            self._store.forget_refusals(now - self._kept)

@@ -148,6 +148,12 @@ class IngestionStore:
                 f"DELETE FROM refusals WHERE id <= (SELECT MAX(id) FROM refusals) - {MOST_REFUSALS}"  # noqa: S608 - a constant
             )
 
+    def forget_refusals(self, before: int) -> int:
+        """Delete what was refused before an instant; returns how many rows."""
+        with connected(self._database):
+            sql = f"DELETE FROM refusals WHERE at < {self._database.param}"  # noqa: S608 - a placeholder
+            return int(self._database.execute_sql(sql, (before,)).rowcount)
+
     def refusals(self, limit: int = 100) -> list[RefusedRow]:
         """The latest refusals, newest first."""
         with connected(self._database):

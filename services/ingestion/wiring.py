@@ -92,7 +92,7 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
     topology = moments_topology(settings.partitions)
     publisher = broker.publisher(topology)
     keys = Keys(store, Verifier(settings.secret_pepper, settings.signature_tolerance))
-    refusal_log = RefusalLog(store, clock)
+    refusal_log = RefusalLog(store, clock, settings.refusals_kept)
     reports = RefusalReports(publisher, tellable=keys.tellable, suppresses=keys.suppresses, crowded=crowded_by(broker))
     uses = KeyUses(publisher)
     leadership = Leadership(settings.data / "ingestion.lock")

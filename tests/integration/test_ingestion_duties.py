@@ -10,7 +10,7 @@ import pytest
 
 from contracts.configurations import KeyState
 from contracts.signals import ProfileReference, Reference, SignalData, encode_signal
-from contracts.times import to_datetime
+from contracts.times import HOUR, to_datetime
 from contracts.topology import (
     CONFIGURATION,
     DEAD_LETTERS,
@@ -115,8 +115,25 @@ def test_the_log_of_refusals_is_bounded(store: IngestionStore) -> None:
     assert kept[0] == rows[-1]
 
 
+def test_refusals_are_forgotten_after_the_time_for_which_they_are_kept(store: IngestionStore) -> None:
+    clock = ManualClock(2 * HOUR)
+    log = RefusalLog(store, clock, kept=HOUR)
+    store.record([RefusedRow(HOUR - 1, 401, "unknown_key", "", "", 1), RefusedRow(HOUR, 401, "unknown_key", "", "", 2)])
+
+    log.flush()
+    young = store.refusals()
+    clock.advance(HOUR - 1)
+    log.flush()
+
+    assert [row.count for row in young] == [2]
+    assert [row.count for row in store.refusals()] == [2]
+    clock.advance(1)
+    log.flush()
+    assert store.refusals() == []
+
+
 def test_refusals_of_one_sort_become_one_row(store: IngestionStore) -> None:
-    log = RefusalLog(store, ManualClock(7))
+    log = RefusalLog(store, ManualClock(7), kept=100)
     refusal = Refusal(401, "unknown_key", "the key is unknown")
 
     for _ in range(3):
