@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -18,11 +18,14 @@ from contracts.times import to_rfc3339
 from services.cli.failures import Failed, Unreachable
 from services.cli.options import data_option, environment, settings_from
 from services.cli.traces import Trace, Wanted, fold, traces_in, traces_in_files
+from services.ingestion.spool.store import FILE as SPOOL_FILE
 from services.trigger.engine.application import ProfileId
 from services.trigger.store.erasing import signals_of
 from services.trigger.store.erasures import DONE, Erasure, find_erasure
 from services.trigger.store.keys import profile_key
 from services.trigger.store.rows import Rows
+from shared.broker import BrokerError, connect_broker
+from shared.clock import SystemClock
 from shared.settings import Settings
 from shared.store import STORE_FAULTS, close_database, connected, open_database
 
@@ -80,12 +83,9 @@ def _look(settings: Settings, erasure_id: str, profile: str) -> tuple[list[Trace
         key = profile_key(identity)
         returned = sum(each.received_at > whom.at for each in signals_of(rows, key, identity))
     wanted = Wanted.of(identity.profile, key)
-    return (
-        [trace for name in _SCHEMAS for trace in _in_service(settings, name, wanted)]
-        + [trace for path in _broker_files(settings) for trace in traces_in_files(path, wanted)],
-        whom,
-        returned,
-    )
+    found = [trace for name in _SCHEMAS for trace in _in_service(settings, name, wanted)]
+    found += [trace for path in _files(settings) for trace in traces_in_files(path, wanted)]
+    return found, whom, returned
 
 
 def _identity(settings: Settings, whom: Erasure, profile: str) -> ProfileId:
@@ -112,9 +112,14 @@ def _in_service(settings: Settings, name: str, wanted: Wanted) -> Iterator[Trace
         yield from traces_in_files(path, wanted)
 
 
-def _broker_files(settings: Settings) -> list[Path]:
-    url = settings.broker_url
-    return [Path(unquote(url.removeprefix("embedded://")))] if url.startswith("embedded:") else []
+def _files(settings: Settings) -> list[Path]:
+    """SQLite files beside the services' databases: the embedded broker's, whose log is folded, and the spool."""
+    broker, spool = Path(unquote(settings.broker_url.removeprefix("embedded://"))), settings.data / SPOOL_FILE
+    if not settings.broker_url.startswith("embedded:") or not broker.exists():
+        return [spool]
+    with suppress(BrokerError):
+        connect_broker(settings.broker_url, SystemClock()).fold()
+    return [broker, spool]
 
 
 def _path_of(url: str) -> Path | None:

@@ -28,6 +28,7 @@ from services.trigger.store.erasures import (
     note_sweep,
 )
 from services.trigger.store.rows import Rows
+from shared.broker import Broker
 from shared.store import fold_log
 
 AGAIN_AFTER = 40 * SECOND
@@ -59,8 +60,9 @@ def due_erasures(rows: Rows, now: int) -> list[Erasure]:
 class Sweeps:
     """Calls for looks when their time comes, and sees that SQLite's log does not keep old pages. For one thread."""
 
-    def __init__(self, database: Database, call: Callable[[], None]) -> None:
+    def __init__(self, database: Database, broker: Broker, call: Callable[[], None]) -> None:
         self._database = database
+        self._broker = broker
         self._call = call
         self._underway = self._folded = False
 
@@ -74,7 +76,7 @@ class Sweeps:
         self._folded = self._folded and not due and underway == self._underway
         self._underway = underway
         if not self._folded:
-            self._folded = fold_log(self._database)
+            self._folded = fold_log(self._database) and self._broker.fold()
 
 
 def _look_through(rows: Rows, erasures: list[Erasure]) -> Iterator[int]:

@@ -135,6 +135,10 @@ class Broker(Protocol):
         """Raises `BrokerUnavailable` unless the broker answers."""
         ...
 
+    def fold(self) -> bool:
+        """Have the broker's own log keep nothing of what is gone, where it has one here; whether it does not."""
+        ...
+
     def close(self) -> None:
         """Close the publishers made here."""
         ...

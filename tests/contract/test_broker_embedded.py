@@ -55,6 +55,22 @@ def test_a_stopped_consumer_keeps_its_lease_and_a_killed_one_does_not(broker: Br
     consumer.drop()
 
 
+def test_what_was_taken_is_in_no_file_once_the_log_is_folded(broker: Broker, path: Path) -> None:
+    broker.declare_queue(QUEUE, [])
+    body = b"a customer by name" * 300
+    broker.publisher().publish(Message(exchange="", routing_key=QUEUE.name, body=body, message_id="1")).result(10)
+    consumer = broker.consumer([QUEUE.name])
+    consumer.ack(consumer.receive(1, 5.0)[-1])
+    consumer.drop()
+    files = [path, path.with_name(f"{path.name}-wal")]
+    before = any(b"a customer by name" in file.read_bytes() for file in files)
+
+    wait_until(broker.fold, "the log to be folded", 10)
+
+    assert before
+    assert not any(b"a customer by name" in file.read_bytes() for file in files)
+
+
 def test_redelivered_is_exact_after_a_drop_and_cautious_after_a_crash(broker: Broker, path: Path) -> None:
     """After drop the mark is what was taken; after a crash it is all that lay there when the lease was taken over."""
     broker.declare_queue(QUEUE, [])

@@ -74,6 +74,10 @@ class RabbitMQBroker:
         with self._channel():
             pass
 
+    def fold(self) -> bool:
+        """See `Broker.fold`: RabbitMQ recycles its own."""
+        return True
+
     def close(self) -> None:
         """See `Broker.close`."""
         for publisher in self._publishers:
