@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import click
-import peewee
 
 from contracts.erasures import subject_of
 from contracts.profiles import InvalidProfile, normalise_profile
@@ -128,7 +128,7 @@ def _path_of(url: str) -> Path | None:
 
 
 @contextmanager
-def _opened(url: str, name: str) -> Iterator[peewee.Database]:
+def _opened(url: str, name: str) -> Iterator[Any]:
     path = _path_of(url)
     if path is not None and not path.exists():
         raise Failed(f"There is no database {path}.")

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import peewee
-
 from services.trigger.store.erasing import texts_of
 from shared.store import dialect, fold_log
 
@@ -47,7 +45,7 @@ class Wanted:
         return self.key in body or any(text in plain or text.strip(b'"') == plain for text in self.texts)
 
 
-def traces_in(database: peewee.Database, name: str, wanted: Wanted) -> Iterator[Trace]:
+def traces_in(database: Any, name: str, wanted: Wanted) -> Iterator[Trace]:
     """The traces in every column of every table that holds text or bytes."""
     if dialect(database) == "sqlite":
         database.connection().create_function("holds", 1, lambda value: int(wanted.is_in(value)))
@@ -66,12 +64,12 @@ def traces_in_files(path: Path, wanted: Wanted) -> Iterator[Trace]:
                 yield Trace(f"file {file.name}", count)
 
 
-def fold(database: peewee.Database) -> None:
+def fold(database: Any) -> None:
     """Bring what the log holds into the file, where nobody is reading."""
     fold_log(database, patience=2_000)
 
 
-def _columns(database: peewee.Database) -> list[tuple[str, str, str]]:
+def _columns(database: Any) -> list[tuple[str, str, str]]:
     if dialect(database) == "sqlite":
         tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         return [
@@ -86,7 +84,7 @@ def _columns(database: peewee.Database) -> list[tuple[str, str, str]]:
     return [tuple(row) for row in found.fetchall()]
 
 
-def _count(database: peewee.Database, table: str, column: str, kind: str, wanted: Wanted) -> int:
+def _count(database: Any, table: str, column: str, kind: str, wanted: Wanted) -> int:
     if dialect(database) == "sqlite":
         sql = f'SELECT count(*) FROM "{table}" WHERE holds("{column}")'  # noqa: S608 - of the schema
         return int(database.execute_sql(sql).fetchone()[0])

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import structlog
-from peewee import Database
 
 from contracts.times import SECOND
 from contracts.topology import ERASURE_READERS
@@ -60,15 +59,15 @@ def due_erasures(rows: Rows, now: int) -> list[Erasure]:
 class Sweeps:
     """Calls for looks when their time comes, and sees that SQLite's log does not keep old pages. For one thread."""
 
-    def __init__(self, database: Database, broker: Broker, call: Callable[[], None]) -> None:
-        self._database = database
+    def __init__(self, rows: Rows, broker: Broker, call: Callable[[], None]) -> None:
+        self._rows = rows
         self._broker = broker
         self._call = call
         self._underway = self._folded = False
 
     def look(self, now: int) -> None:
         """Is it time? Between the transactions of the caller."""
-        rows = Rows(self._database)
+        rows = self._rows
         underway = bool(rows.execute("SELECT 1 FROM erasures WHERE state <> 'done' LIMIT 1"))
         due = bool(due_erasures(rows, now))
         if due:
@@ -76,7 +75,7 @@ class Sweeps:
         self._folded = self._folded and not due and underway == self._underway
         self._underway = underway
         if not self._folded:
-            self._folded = fold_log(self._database) and self._broker.fold()
+            self._folded = fold_log(rows.database) and self._broker.fold()
 
 
 def _look_through(rows: Rows, erasures: list[Erasure]) -> Iterator[int]:

@@ -95,7 +95,7 @@ class Worker:
             clock, self._wake, self._sweep, self._keeper.call, keep_every=settings.housekeeping / SECOND
         )
         self._sweeper = Keeper(SWEEPS, self._transaction, self._house)
-        self._sweeps = Sweeps(self._database, broker, self._sweeper.call)
+        self._sweeps = Sweeps(Rows(self._database), broker, self._sweeper.call)
         self._answers = answer_reader(broker, Rows(self._database))
         self._webhooks = Webhooks(settings, clock, broker, self._publisher)
 
