@@ -167,6 +167,7 @@ def test_every_service_keeps_to_its_description(running: Running, database_url: 
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3_600)
 @SERVICES
 def test_every_service_keeps_to_its_description_for_long(running: Running, database_url: str, tmp_path: Path) -> None:
     with running(tmp_path, database_url) as service:
