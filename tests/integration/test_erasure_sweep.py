@@ -22,6 +22,7 @@ from services.trigger.engine.application import ProfileId
 from services.trigger.erasing import Eraser
 from services.trigger.housekeeping.house import House
 from services.trigger.registry import Registry
+from services.trigger.store.anonymous import Link, add_links, anonymous_key, held_signal, hold
 from services.trigger.store.backtests import add_job, claim_next, finish_job
 from services.trigger.store.cache import Cache
 from services.trigger.store.erasures import find_erasure
@@ -85,6 +86,7 @@ class Place:
     def texts(self, name: str) -> list[str]:
         """The tables that hold a text, byte for byte."""
         tables = ("outbox", "refused", "webhook_deliveries", "backtests", "erasures", "erasure_counts")
+        tables += ("anonymous_signals", "anonymous_links")
         found = []
         for table in tables:
             for row in self.rows.execute(f"SELECT * FROM {table}"):
@@ -259,3 +261,38 @@ def test_an_erasure_that_is_not_done_fails_its_audit(place: Place) -> None:
     erasure_id = place.erase(ADA)
 
     assert audited(place, erasure_id, "ada@example.com").exit_code == 1
+
+
+def test_anonymous_ids_and_what_is_held_of_them_with_the_name_are_gone(place: Place) -> None:
+    now = place.clock.now()
+    for number, whom in enumerate((ADA, BOB)):
+        key = anonymous_key("c1", f"a{number}")
+        link = Link(time=now, at=now, seen_at=now, identity=whom, anonymous=f"a{number}")
+        with place.database.atomic():
+            add_links(place.rows, [(key, link)])
+            hold(place.rows, [held_signal(key, "web", "s", now, now, event(whom))])
+
+    erasure_id = place.erase(ADA)
+    with place.database.atomic():  # told while the tombstone was taken
+        add_links(
+            place.rows, [(anonymous_key("c1", "a2"), Link(time=now, at=now, seen_at=now, identity=ADA, anonymous="a2"))]
+        )
+    assert "anonymous_links" in place.texts(ADA.profile)
+    place.sweep()
+
+    assert {"anonymous_signals", "anonymous_links"}.isdisjoint(place.texts(ADA.profile))
+    assert {"anonymous_signals", "anonymous_links"} <= set(place.texts(BOB.profile))
+    assert place.rows.execute(
+        "SELECT count FROM erasure_counts WHERE erasure_id = ? AND store = 'anonymous'", (erasure_id,)
+    ) == [(3,)]
+
+
+def test_a_customer_who_was_erased_is_not_known_again_by_what_was_told_before(place: Place) -> None:
+    eraser = Eraser(place.settings.secret_pepper, place.outbox)
+    place.erase(ADA)
+
+    at = place.clock.now()
+
+    assert eraser.has_erased(place.rows, ADA, at)
+    assert not eraser.has_erased(place.rows, ADA, at + 1)
+    assert not eraser.has_erased(place.rows, BOB, at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from werkzeug.test import TestResponse
 
 from contracts.configurations import AudienceState, ConfigurationState, KeyState
 from contracts.signals import Signal, decode_signal
+from contracts.stitching import IDENTIFIED_ID_PREFIX
 from contracts.topology import CONFIGURATION, STATE_CONFIGURATION, partition_queue
 from contracts.wire import encode
 from services.ingestion.admission import hash_secret
 from services.ingestion.wiring import Ingestion, create_ingestion
-from shared.broker import Message, Unroutable
+from shared.broker import Delivery, Message, Unroutable
 from shared.clock import Clock
 from shared.settings import Settings
 from tests.support import processes
@@ -119,6 +120,12 @@ def statuses(response: TestResponse) -> list[int]:
     return [result["status"] for result in document["results"]]
 
 
+def signals_in(deliveries: Iterable[Delivery]) -> list[Signal]:
+    """The signals among what lies in a partition; who anonymous customers are is told there, too."""
+    signals = (each for each in deliveries if not each.message_id.startswith(IDENTIFIED_ID_PREFIX))
+    return [decode_signal(each.body) for each in signals]
+
+
 def recorded(ingestion: Ingestion, count: int, partitions: int = 4) -> list[Signal]:
     """Wait for so many signals in the partitions; takes them and all that are there beside them."""
     found: list[Signal] = []
@@ -128,7 +135,7 @@ def recorded(ingestion: Ingestion, count: int, partitions: int = 4) -> list[Sign
             return False
         consumer = ingestion.broker.consumer([partition_queue(number) for number in range(partitions)])
         while arrived := consumer.receive(1000, 0.05):
-            found.extend(decode_signal(delivery.body) for delivery in arrived)
+            found.extend(signals_in(arrived))
             consumer.ack(arrived[-1])
         consumer.drop()
         return len(found) >= count

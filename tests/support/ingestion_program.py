@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 
 from contracts.configurations import ConfigurationState
-from contracts.signals import Signal, decode_signal
+from contracts.signals import Signal
 from contracts.topology import partition_queue
 from services.cli.serve import command_of, environment_of
 from services.ingestion.store import SCHEMA, IngestionStore
@@ -21,7 +21,7 @@ from shared.broker import BrokerError, connect_broker
 from shared.clock import SystemClock
 from shared.settings import Settings
 from shared.store import open_database
-from tests.support.ingestion import PEPPER, settings_for
+from tests.support.ingestion import PEPPER, settings_for, signals_in
 from tests.support.processes import free_ports, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +79,7 @@ class IngestionProgram:
         try:
             consumer = broker.consumer([partition_queue(number) for number in range(self.settings.partitions)])
             while arrived := consumer.receive(1000, 0.2):
-                found += [decode_signal(delivery.body) for delivery in arrived]
+                found += signals_in(arrived)
                 consumer.ack(arrived[-1])
             consumer.drop()
         except BrokerError:

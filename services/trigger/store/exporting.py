@@ -126,12 +126,24 @@ def deliveries(rows: Rows, profile: ProfileId, after: Place) -> Page:
     return documents, _next(found, lambda row: (row[0],))
 
 
+def anonymous_ids(rows: Rows, profile: ProfileId, after: Place) -> Page:
+    """Under which anonymous ids the customer is known, from when on, and when that was told."""
+    found = rows.execute(
+        "SELECT anonymous, time, at, key FROM anonymous_links WHERE profile_key = ? AND (time, key) > (?, ?)"
+        " ORDER BY time, key LIMIT ?",
+        (profile_key(profile), *(after or (-1, b"")), PAGE),
+    )
+    documents = [{"anonymousId": row[0], "from": to_rfc3339(row[1]), "toldAt": to_rfc3339(row[2])} for row in found]
+    return documents, _next(found, lambda row: (row[1], bytes(row[3])))
+
+
 SECTIONS: tuple[tuple[str, Section], ...] = (
     ("signals", signals),
     ("processes", processes),
     ("outcomes", outcomes),
     ("recoveries", recoveries),
     ("refusedSignals", refusals),
+    ("anonymousIds", anonymous_ids),
     ("deliveries", deliveries),
 )
 """Name → what is kept under it."""
