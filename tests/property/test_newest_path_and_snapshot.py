@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import event, given
+from msgspec.structs import asdict
 
+from contracts.processes import CartContent
 from contracts.templates import templates
 from services.trigger.engine import application, apply, compact
-from services.trigger.engine.state import decode_process, encode_process
+from services.trigger.engine.state import Wait, decode_process, encode_process
+from services.trigger.engine.waits import copy_wait
 from tests.oracle.budget import drawn
 from tests.oracle.strategies import History, any_history
 from tests.property.translation import Seen, replayed
@@ -144,3 +147,14 @@ def test_what_a_due_wait_held_outlives_the_fold_of_later_signals() -> None:
     outcomes = list(replay.run_out())
 
     assert [outcome.decision.content["items"][0]["quantity"] for outcome in outcomes] == [7, 707]
+
+
+def test_a_copy_of_a_wait_has_all_that_it_has() -> None:
+    key = (1, 0, "shop", "s")
+    wait = Wait(3, key, key, 4, [5], "site", ended_after=True, armed=6, override=7, held=CartContent(), stitched=8)
+    plain = asdict(Wait(3, key, key, 4, [5], None))
+
+    copied = asdict(copy_wait(wait))
+
+    assert copied == asdict(wait)
+    assert all(copied[name] != value for name, value in list(plain.items())[5:])  # none was left as it is by default

@@ -60,6 +60,20 @@ STITCHED = [
         choice=23,
     ),
     Case(
+        rule="6.4",
+        name="the latest stitch counts, also of the signal that slides, and settles anew",
+        arrivals=(
+            cart("add", "1", 0, X, stitched=100),
+            cart("add", "2", 55, Y, stitched=120),
+            cart("add", "3", 200, X),
+        ),
+        moment=carts(),
+        raises=(raised(200, 200, 260, {"x": 2, "y": 1}),),
+        opened=2,
+        suppressed={"stitched": 1},
+        choice=23,
+    ),
+    Case(
         rule="6.3",
         name="a stitched signal slides the pending wait of the profile",
         arrivals=(cart("add", "1", 0, X), cart("add", "2", 30, Y, stitched=50)),
