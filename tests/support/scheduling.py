@@ -11,7 +11,15 @@ from xdist.scheduler import LoadScopeScheduling
 _TOGETHER = ("tests/browser",)
 """Folders whose tests share an installation and a browser: each process that ran one of them would start its own."""
 
-_FIRST = ("tests/browser", "tests/acceptance", "tests/simulation", "tests/property", "tests/integration")
+_FIRST = (
+    "tests/browser",
+    "tests/acceptance",
+    "tests/clients",
+    "tests/fuzz",
+    "tests/simulation",
+    "tests/property",
+    "tests/integration",
+)
 """Folders of few and long tests, the longest first: what is short fills the processes at the end."""
 
 
