@@ -6,12 +6,13 @@ import sqlite3
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from contracts.configurations import ConfigurationState
-from contracts.signals import Signal
-from contracts.times import SECOND
-from contracts.topology import partition_queue
+from contracts.signals import Signal, encode_signal
+from contracts.times import SECOND, to_datetime
+from contracts.topology import partition_of, partition_queue
 from services.trigger import worker as worker_module
 from services.trigger.api.erasures import Erasures
 from services.trigger.audit import differences
@@ -176,3 +177,56 @@ def _read_all(world: World) -> None:
     for queue in list(world.broker.queues):
         while world.broker.queues[queue]:
             world.worker._turn(MemoryConsumer(world.broker, False, queue, 500))  # type: ignore[arg-type]
+
+
+def test_a_raise_that_was_not_sent_goes_out_no_more_and_no_place_in_the_log_is_given_twice(tmp_path: Path) -> None:
+    world = ErasingWorld(tmp_path, 3)
+    while not any(each.kind.name == "cart/add" for each in world.signals if each.profile == NAMES[0]):
+        world.send()
+    _read_all(world)
+    world.pass_time(61 * SECOND)
+    world.wake()
+    _read_all(world)
+    last = world.rows.execute("SELECT max(sequence) FROM signals")[0][0]
+    for name in NAMES:
+        world.erase(name)
+    for queue, body, message_id in _tombstones(world):  # before anything else of the outbox
+        world.broker.put(queue, body, message_id)
+
+    assert world.rows.execute("SELECT count(*) FROM raises WHERE raised")[0][0] > 0
+    _read_all(world)
+    assert world.rows.execute("SELECT count(*) FROM signals") == [(0,)]
+    assert differences(world.rows, world.settings.expiry, world.clock.now()) == []
+    world.tell()
+    assert raised_messages(world) == []
+    world.send()
+    _read_all(world)
+    assert world.rows.execute("SELECT min(sequence) FROM signals")[0][0] > last
+
+
+def test_a_repeat_with_a_new_receipt_does_not_bring_an_erased_signal_back(tmp_path: Path) -> None:
+    world = ErasingWorld(tmp_path, 4)
+    while not world.expected(NAMES[0]):
+        world.send()
+    _read_all(world)
+    signal = world.expected(NAMES[0])[0]
+    world.erase(NAMES[0])
+    world.tell()
+    _read_all(world)
+    world.pass_time(SECOND)
+    data = msgspec.structs.replace(signal.data, received_at=to_datetime(world.now))
+    body = encode_signal(id=signal.id, source=signal.source, time=signal.time, data=data)
+    partition = partition_of(signal.configuration, signal.id_type, signal.profile, world.settings.partitions)
+    world.broker.put(partition_queue(partition), body, signal.id)
+    _read_all(world)
+
+    assert world.rows.execute("SELECT dropped FROM erasures") == [(1,)]
+    assert not any(NAMES[0].encode() in bytes(body) for (body,) in world.rows.execute("SELECT body FROM signals"))
+
+
+def _tombstones(world: World) -> list[tuple[str, bytes, str]]:
+    sql = "SELECT routing_key, body, message_id FROM outbox WHERE exchange = 'moments.partitions' AND sent_at IS NULL"
+    return [
+        (partition_queue(int(key.split(".")[1])), bytes(body), message_id)
+        for key, body, message_id in Rows(world.worker._database).execute(sql)
+    ]
