@@ -205,7 +205,12 @@ def _sketch(item: Any) -> dict[str, Any]:
     named = {name: item.get(name) for name in ("id", "source", "time")}
     if type(data) is dict:
         named.update({name: data.get(name) for name in ("idType", "site", "signal", *PROFILE_FIELDS.values())})
-    return {name: value[: 2 * _LONGEST] if type(value) is str else value for name, value in _plain(named)}
+    return {name: _short(name, value) if type(value) is str else value for name, value in _plain(named)}
+
+
+def _short(name: str, text: str) -> str:
+    """The beginning. Blanks around an address are none of it: however many there are, it must be seen whose it is."""
+    return (text.strip() if name == PROFILE_FIELDS["email"] else text)[: 2 * _LONGEST]
 
 
 def _plain(named: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

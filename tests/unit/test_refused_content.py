@@ -182,7 +182,7 @@ def test_of_a_suppressed_customer_nothing_is_told_whatever_it_was_refused_for() 
     keys.directory = Directory.of([configuration()], Verifier(PEPPER.encode()), {"c1": frozenset((gone,))})
     reports = RefusalReports(publisher, suppresses=keys.suppresses)
 
-    for email in (" ADA@example.com", "bob@example.com", "nobody"):
+    for email in (" ADA@example.com", " " * 600 + "ada@example.com", "bob@example.com", "nobody"):
         reports.add(REFUSAL, Sender("c1", "pk_1"), signal(email=email), "cart/add", 7)
     reports.add(REFUSAL, Sender("c2", "pk_1"), signal(), "cart/add", 7)
     reports.flush()
