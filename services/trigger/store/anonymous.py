@@ -176,8 +176,9 @@ def add_links(rows: Rows, links: Sequence[tuple[bytes, Link]]) -> None:
     rows.insert("anonymous_links", _LINK_COLUMNS, values, "(key, time, profile_key) DO NOTHING")
     for key in {key for key, _ in links}:
         rows.execute(
-            "DELETE FROM anonymous_links WHERE key = ? AND time NOT IN"
-            " (SELECT time FROM anonymous_links WHERE key = ? ORDER BY time DESC LIMIT ?)",
+            "DELETE FROM anonymous_links WHERE key = ? AND (time, profile_key) NOT IN"
+            " (SELECT time, profile_key FROM anonymous_links WHERE key = ? ORDER BY time DESC, at DESC, profile_key"
+            " LIMIT ?)",
             (key, key, MOST_LINKS),
         )
 
