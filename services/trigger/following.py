@@ -11,6 +11,7 @@ import structlog
 
 from contracts.configurations import ConfigurationState
 from contracts.moments import MomentState
+from contracts.suppressions import SuppressionState
 from contracts.tokens import TokenState
 from contracts.topology import (
     CONFIGURATION,
@@ -18,6 +19,7 @@ from contracts.topology import (
     SNAPSHOT_REQUEST,
     STATE_CONFIGURATION,
     STATE_MOMENT,
+    STATE_SUPPRESSION,
     STATE_TOKEN,
     Binding,
     Queue,
@@ -28,14 +30,15 @@ from contracts.wire import (
     UnreadableMessage,
     decode_configuration_state,
     decode_moment_state,
+    decode_suppression_state,
     decode_token_state,
     encode,
 )
 from shared.broker import Broker, BrokerError, Consumer, Delivery, Message, Publisher
 
 _log = structlog.get_logger("trigger.following")
-State = MomentState | ConfigurationState | TokenState
-_FOLLOWED = (STATE_MOMENT, STATE_CONFIGURATION, STATE_TOKEN)
+State = MomentState | ConfigurationState | TokenState | SuppressionState
+_FOLLOWED = (STATE_MOMENT, STATE_CONFIGURATION, STATE_TOKEN, STATE_SUPPRESSION)
 
 
 @dataclass(slots=True)
@@ -121,6 +124,8 @@ def _states(deliveries: Sequence[Delivery]) -> list[State]:
                 found.append(decode_configuration_state(delivery.body))
             elif delivery.routing_key == STATE_TOKEN:
                 found.append(decode_token_state(delivery.body))
+            elif delivery.routing_key == STATE_SUPPRESSION:
+                found.append(decode_suppression_state(delivery.body))
         except UnreadableMessage as error:
             _log.error("following.unreadable", routing_key=delivery.routing_key, reason=str(error))
     return found

@@ -130,15 +130,20 @@ class _Book:
 
 IsErased = Callable[[Rows, ProfileId, int], bool]
 """Whether a profile was erased when or after something was received."""
+IsSuppressed = Callable[[ProfileId], bool]
+"""Whether a profile's signals are refused."""
 
 
 class Stitcher:
     """Takes what came of anonymous customers. `partitions`: how many there are."""
 
-    def __init__(self, outbox: Outbox, partitions: int, is_erased: IsErased) -> None:
+    def __init__(
+        self, outbox: Outbox, partitions: int, is_erased: IsErased, is_suppressed: IsSuppressed = lambda _: False
+    ) -> None:
         self._outbox = outbox
         self._partitions = partitions
         self._is_erased = is_erased
+        self._is_suppressed = is_suppressed
 
     def take(self, rows: Rows, arrivals: Sequence[Anonymous], now: int) -> None:
         """Hold, or hand on, inside the caller's transaction. Who somebody is counts for the whole batch."""
@@ -155,7 +160,7 @@ class Stitcher:
         for book in books.values():
             if book.links:
                 fresh = hand_on(rows, book.signals, now)
-                self._hand_on(book, [*book.released, *fresh])
+                self._hand_on(rows, book, [*book.released, *fresh])
                 counts[book.partition]["forwarded"] += len(fresh)
             elif book.signals:
                 held, dropped = hold(rows, book.signals)
@@ -180,16 +185,28 @@ class Stitcher:
                 )
         return books
 
-    def _hand_on(self, book: _Book, signals: Sequence[HeldSignal]) -> None:
-        """Write what each of the people is to get into the outbox; what was held comes first, so that it goes whole."""
-        shares: dict[ProfileId, list[bytes]] = defaultdict(list)
+    def _hand_on(self, rows: Rows, book: _Book, signals: Sequence[HeldSignal]) -> None:
+        """Write what each of the people is to get into the outbox; what was held comes first, so that it goes whole.
+
+        Nothing is theirs whose signals are refused, nor what was received before they were erased.
+        """
+        shares: dict[ProfileId, list[tuple[HeldSignal, Link]]] = defaultdict(list)
         for each in signals:
             link = owner_of(book.links, each.time)
             assert link is not None
-            shares[link.identity].append(_of_profile(each, link))
-        for identity, bodies in shares.items():
-            for chunk in _chunks(bodies):
+            shares[link.identity].append((each, link))
+        for identity, share in shares.items():
+            for chunk in _chunks(_of_profile(*each) for each in self._standing(rows, identity, share)):
                 self._outbox.add(self._messages(identity, chunk), partition=book.partition)
+
+    def _standing(
+        self, rows: Rows, identity: ProfileId, share: list[tuple[HeldSignal, Link]]
+    ) -> list[tuple[HeldSignal, Link]]:
+        if self._is_suppressed(identity):
+            return []
+        if not self._is_erased(rows, identity, min(held.received_at for held, _ in share)):
+            return share
+        return [each for each in share if not self._is_erased(rows, identity, each[0].received_at)]
 
     def _messages(self, identity: ProfileId, bodies: list[bytes]) -> Iterator[Message]:
         read = [decode_signal(body) for body in bodies]

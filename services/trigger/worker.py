@@ -13,6 +13,7 @@ import structlog
 
 from contracts.configurations import ConfigurationState
 from contracts.erasures import Tombstone
+from contracts.suppressions import SuppressionState
 from contracts.templates import use_templates
 from contracts.times import SECOND
 from contracts.tokens import TokenState
@@ -40,6 +41,7 @@ from services.trigger.store.records import Fenced
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from services.trigger.store.tokens import save_token
+from services.trigger.suppressed import Suppressed
 from services.trigger.sweeping import SWEEPS, Sweeps
 from services.trigger.webhooks.running import Webhooks
 from shared.broker import Broker, BrokerError, Consumer, Delivery, connect_broker
@@ -87,7 +89,8 @@ class Worker:
         self._relay = RelayThread(self._make_relay())
         self._outbox = Outbox(self._database, clock, self._relay.nudge)
         self._eraser = Eraser(settings.secret_pepper, self._outbox)
-        self._stitcher = Stitcher(self._outbox, settings.partitions, self._eraser.has_erased)
+        self._suppressed = Suppressed(settings.secret_pepper)
+        self._stitcher = Stitcher(self._outbox, settings.partitions, self._eraser.has_erased, self._suppressed.has)
         self._follower = Follower(broker, self._publisher, settings.trigger_name)
         self._refusals = Refusals(settings, Rows(self._database), broker, self._publisher, clock)
         self._keeper = Keeper(DUTIES, self._transaction, self._house)
@@ -152,6 +155,7 @@ class Worker:
     def _load(self) -> None:
         with self._database.atomic():
             records.make_partitions(self._rows, self._settings.partitions)
+            self._suppressed.load(self._rows)
             for configuration in records.load_configurations(self._rows).values():
                 self._registry.put_configuration(configuration)
             for moment in records.load_moments(self._rows).values():
@@ -360,6 +364,10 @@ class Worker:
         if isinstance(state, TokenState):
             with self._database.atomic():
                 save_token(self._rows, state)
+            return
+        if isinstance(state, SuppressionState):
+            with self._database.atomic():
+                self._suppressed.keep(self._rows, state)
             return
         with self._database.atomic():
             records.save_moment(self._rows, state)

@@ -15,11 +15,15 @@ import pytest
 import segment.analytics.client
 from werkzeug.serving import make_server
 
+from contracts.erasures import subject_of
 from contracts.signals import Signal, decode_signal
+from contracts.suppressions import SuppressionState
 from contracts.times import SECOND, to_datetime
-from contracts.topology import JOURNEYS, Binding, Queue
+from contracts.topology import CONFIGURATION, JOURNEYS, STATE_SUPPRESSION, Binding, Queue
+from contracts.wire import encode
 from services.ingestion.wiring import Ingestion
 from services.trigger.store.anonymous import MOST_HELD
+from shared.broker import Message
 from shared.clock import SystemClock
 from tests.integration.trigger_rig import PARTITIONS, SITE, STACKS, Rig, running_rig, wait_until
 from tests.support.ingestion import configuration, configure, settings_for, start_ingestion
@@ -48,6 +52,15 @@ class House:
         )
         assert answer.status_code == 200, answer.text
         return dict(answer.get_json())
+
+    def suppress(self, state: SuppressionState) -> None:
+        """Tell trigger, as config does, whose signals are refused; the worker knows when this returns."""
+        self.rig.publisher.publish(
+            Message(exchange=CONFIGURATION, routing_key=STATE_SUPPRESSION, body=encode(state), message_id=state.id)
+        ).result(10)
+        known = (state.version, state.deleted)
+        sql = "SELECT version, deleted FROM suppressions"
+        wait_until(lambda: known in [(version, bool(deleted)) for version, deleted in self.rig.read(sql)], "the word")
 
     def held(self) -> int:
         """How many signals are held."""
@@ -296,3 +309,23 @@ def test_an_email_beside_the_matter_of_a_call_tells_nothing_of_the_anonymous_cus
 
 def _micros(at: datetime) -> int:
     return int(at.timestamp() * SECOND)
+
+
+def test_nothing_joins_a_customer_whose_signals_are_refused_until_they_are_taken_again(house: House) -> None:
+    anonymous, user, other = new("a"), new("u"), new("v")
+    house.post(identified(anonymous, user), added(anonymous), identified(new("a"), other))
+    wait_until(lambda: house.of(user).total() == 1, "the first signal")
+    subject = subject_of(house.rig.settings.secret_pepper, "c1", "external", user).hex()
+
+    house.suppress(SuppressionState(id=subject, version=1, configuration="c1"))
+    house.post(added(anonymous))
+    house.rig.kill()
+    house.rig.started()
+    house.post(added(anonymous), added(user=other))
+    wait_until(lambda: house.of(other).total() == 1, "the signal of somebody else")
+    house.suppress(SuppressionState(id=subject, version=2, configuration="c1", deleted=True))
+    last = added(anonymous)
+    house.post(last)
+
+    wait_until(lambda: house.of(user)[last["messageId"]] == 1, "the last signal")
+    assert house.of(user).total() == 2

@@ -16,7 +16,7 @@ from contracts.times import DAY, SECOND, to_datetime
 from contracts.topology import JOURNEYS, PARTITIONS
 from services.trigger.engine.application import ProfileId
 from services.trigger.stitching import Anonymous, Stitcher, anonymous_arrival, owner_of, stitched_at
-from services.trigger.store.anonymous import MOST_HELD, Link, erase_anonymous, forget_anonymous
+from services.trigger.store.anonymous import MOST_HELD, MOST_LINKS, Link, erase_anonymous, forget_anonymous
 from services.trigger.store.keys import profile_key
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.rows import Rows
@@ -92,6 +92,8 @@ class Bench:
 
     rows: Rows
     now: int = BASE
+    suppressed: str = ""
+    erased_at: int = -1
 
     def __post_init__(self) -> None:
         for table in ("anonymous_signals", "anonymous_links", "anonymous_counts", "outbox"):
@@ -100,8 +102,11 @@ class Bench:
     def take(self, batch: Sequence[Told | Sent], size: int = 1) -> None:
         outbox = Outbox(self.rows.database, ManualClock(self.now))
         with self.rows.database.atomic():
-            stitcher = Stitcher(outbox, 4, lambda _rows, identity, _at: identity.profile == "erased")
+            stitcher = Stitcher(outbox, 4, self._is_erased, lambda identity: identity.profile == self.suppressed)
             stitcher.take(self.rows, [arrival_of(each, size) for each in batch], self.now)
+
+    def _is_erased(self, _rows: Rows, identity: ProfileId, at: int) -> bool:
+        return identity.profile == "erased" or at <= BASE + self.erased_at * SECOND
 
     def bundles(self) -> list[list[Signal]]:
         sql = "SELECT body FROM outbox WHERE exchange = ? ORDER BY id"
@@ -226,3 +231,37 @@ def test_an_erased_profile_loses_its_anonymous_ids_and_they_begin_anew(rows: Row
 
     assert erased == 1
     assert (set(bench.handed()), bench.held()) == ({"a"}, 1)
+
+
+def test_nothing_joins_a_profile_whose_signals_are_refused(rows: Rows) -> None:
+    bench = Bench(rows)
+    bench.take([Told("x", "ada", 1, 1), Told("y", "bob", 1, 1)])
+
+    bench.suppressed = "ada"
+    bench.take([Sent("x", "a", 2, 2), Sent("y", "b", 2, 2), Sent("z", "c", 2, 2), Told("z", "ada", 3, 3)])
+
+    assert (set(bench.handed()), bench.held()) == ({"b"}, 0)
+    bench.suppressed = ""
+    bench.take([Sent("x", "a", 2, 2), Sent("x", "d", 4, 4)])
+    assert set(bench.handed()) == {"b", "d"}
+
+
+def test_nobody_hears_of_what_was_held_before_the_profile_was_erased_that_it_joins(rows: Rows) -> None:
+    bench = Bench(rows)
+    bench.take([Sent("x", "before", 2, 2), Sent("x", "since", 6, 6)])
+
+    bench.erased_at = 5
+    bench.take([Told("x", "ada", 7, 7)])
+
+    assert set(bench.handed()) == {"since"}
+    journeys = rows.execute("SELECT body FROM outbox WHERE exchange = ?", (JOURNEYS,))
+    assert [decode_signal(bytes(body)).id for (body,) in journeys] == ["since"]
+
+
+def test_one_anonymous_id_is_a_bounded_number_of_people_also_at_one_time(rows: Rows) -> None:
+    bench = Bench(rows)
+
+    bench.take([Told("x", f"p{n}", 1, n) for n in range(3 * MOST_LINKS)])
+
+    found = rows.execute("SELECT profile FROM anonymous_links ORDER BY at")
+    assert found == [(f"p{n}",) for n in range(2 * MOST_LINKS, 3 * MOST_LINKS)]

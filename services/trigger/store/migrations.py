@@ -11,6 +11,7 @@ from services.trigger.store.received import RECEIVED_MIGRATION
 from services.trigger.store.refused import KEPT_MIGRATION, REFUSED_MIGRATION
 from services.trigger.store.rollups import ROLLUPS
 from services.trigger.store.spools import SPOOLS_MIGRATION
+from services.trigger.store.suppressions import SUPPRESSIONS_MIGRATION
 from services.trigger.store.tokens import TOKENS_MIGRATION
 from services.trigger.webhooks.tables import webhooks_migration
 from shared.outbox import outbox_migration
@@ -145,4 +146,5 @@ MIGRATIONS = (
     SPOOLS_MIGRATION,
     KEPT_MIGRATION,
     ANONYMOUS_MIGRATION,
+    SUPPRESSIONS_MIGRATION,
 )
