@@ -13,6 +13,7 @@ from contracts.configurations import KeyState
 from contracts.topology import REFUSALS, moments_topology
 from contracts.wire import SIGNAL_REFUSED, SignalRefused, decode_signal_refused, encode
 from services.ingestion import meters
+from services.ingestion.intake import MOST_REPORTED
 from services.ingestion.refusal_reports import MOST_WAITING, UNKNOWN_BURST, RefusalReports, Sender
 from services.ingestion.refusals import Refusal
 from services.ingestion.wiring import Ingestion
@@ -168,6 +169,52 @@ def test_nothing_is_told_of_accepted_signals_and_broken_bodies(ingestion: Ingest
     send(ingestion, signal("last", items=[]))
 
     assert [each.signal for each in told(ingestion, 1)] == ["last"]
+
+
+def test_whatever_api_a_signal_came_by_it_is_kept_as_it_was_read(ingestion: Ingestion) -> None:
+    keys = (*configuration().keys, KeyState(id="pk_off", type="web", enabled=False))
+    configure(ingestion, configuration(2, keys=keys))
+    bought = {"products": [{"product_id": "p"}], "orderId": "o"}
+    call = {"type": "track", "event": "Order Completed", "userId": "u1", "messageId": "m1", "properties": bought}
+    call["timestamp"] = "2026-11-23T10:15:30Z"
+    batch = {"writeKey": "pk_off", "batch": [call, {"type": "track", "event": "Nothing known"}, 7]}
+    ignored = meters.IGNORED.labels("unknown_event")._value.get()
+
+    assert send(ingestion, batch, "/v1/batch", key=None).status_code == 403
+    parcel = {"key": "pk_off", "sentAt": "2026-11-23T10:15:31Z", "signals": [signal("parcelled")]}
+    send(ingestion, parcel, key=None, headers={"Content-Type": "text/plain"})
+    send(ingestion, {**signal("event"), "specversion": "2.0", "type": "x"},
+         headers={"Content-Type": "application/cloudevents+json"})  # fmt: skip
+
+    event, segment, parcelled = told(ingestion, 3)
+    assert (event.code, event.final, json.loads(event.sent)["id"]) == ("invalid", True, "event")
+    kept = json.loads(segment.sent)
+    assert (segment.code, segment.kind, segment.final) == ("disabled_key", "cart/purchase", False)
+    assert (kept["id"], kept["data"]["customerId"], kept["data"]["items"][0]["productId"]) == ("m1", "u1", "p")
+    assert (parcelled.code, json.loads(parcelled.sent)["sentAt"]) == ("disabled_key", "2026-11-23T10:15:31Z")
+    assert "pk_off" not in segment.sent + parcelled.sent
+    assert meters.IGNORED.labels("unknown_event")._value.get() == ignored
+
+
+def test_a_signal_of_a_kind_that_there_is_not_yet_is_kept_when_its_sender_is_let_in(ingestion: Ingestion) -> None:
+    for key in ("sk_1:wrong", None, "sk_1:secret"):
+        assert send(ingestion, signal("new", signal=None), "/v1/signals/cart/fly", key=key).status_code == 404
+    assert send(ingestion, b"{", "/v1/signals/cart/fly").status_code == 404
+
+    (found,) = told(ingestion, 1)
+
+    assert (found.code, found.kind, bool(found.sent)) == ("unknown_kind", "cart/fly", True)
+
+
+def test_of_a_large_request_that_is_refused_some_signals_are_kept(ingestion: Ingestion) -> None:
+    keys = (*configuration().keys, KeyState(id="pk_off", type="web", enabled=False))
+    configure(ingestion, configuration(2, keys=keys))
+
+    send(ingestion, [signal(f"s{number:03}") for number in range(300)], key="pk_off", headers=WEB)
+
+    found = told(ingestion, MOST_REPORTED)
+    assert [each.signal for each in found] == [f"s{number:03}" for number in range(MOST_REPORTED)]
+    assert all(each.sent for each in found)
 
 
 @pytest.mark.parametrize(
