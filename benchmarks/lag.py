@@ -45,6 +45,7 @@ _PREPARED_PER_SECOND = 2_500
 _WARM_UP = SECOND
 _AT_ONCE = 2_000
 _PATIENCE = 120 * SECOND
+_SENT = "FROM outbox WHERE sent_at IS NOT NULL AND routing_key LIKE 'moment.%'"
 _QUEUE = "benchmark.journey"
 _EVENT_SIZE = 1_500
 
@@ -141,13 +142,13 @@ def _await_confirmed(settings: Settings, count: int, clock: Clock, deadline: int
             if clock.now() > deadline:
                 raise RuntimeError(f"{done} of {count} events are confirmed")
             time.sleep(0.25)
-        rows = Rows(database).execute("SELECT body, sent_at FROM outbox WHERE sent_at IS NOT NULL")
+        rows = Rows(database).execute(f"SELECT body, sent_at {_SENT}")
     dues = [(_instant(bytes(body)), int(sent)) for body, sent in rows]
     return [(due, (sent - due) / SECOND) for due, sent in dues]
 
 
 def _count_sent(rows: Rows) -> int:
-    return int(rows.execute("SELECT count(*) FROM outbox WHERE sent_at IS NOT NULL")[0][0])
+    return int(rows.execute(f"SELECT count(*) {_SENT}")[0][0])
 
 
 def _instant(event: bytes) -> int:
