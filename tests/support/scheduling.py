@@ -14,7 +14,6 @@ _TOGETHER = ("tests/browser",)
 _FIRST = (
     "tests/browser",
     "tests/acceptance",
-    "tests/clients",
     "tests/fuzz",
     "tests/simulation",
     "tests/property",
