@@ -144,7 +144,7 @@ class EventSender:
         headers = {**message.headers, "X-Api-Key": SERVER_KEY}
         try:
             answer = requests.post(f"{self._url}/v1/signals", data=message.body, headers=headers, timeout=20)
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
         assert answer.status_code in (200, 503)
         return answer.status_code == 200
