@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.trigger.store.erasing import texts_of
+from services.trigger.store.spellings import texts_of
 from shared.store import dialect, fold_log
 
 _BLOCK = 16 * 1024 * 1024

@@ -42,10 +42,15 @@ def profile_in(data: Any) -> ProfileId | None:
     return ProfileId(read.audience_configuration.id, read.profile.id_type, read.profile.id)
 
 
-def profile_about(body: bytes) -> bytes | None:
-    """The key of the profile that an event is about; None where it says none, or is no event."""
+def profile_of_event(body: bytes) -> ProfileId | None:
+    """The profile that an event is about; None where it says none, or is no event."""
     try:
-        found = profile_in(_event.decode(body).data)
+        return profile_in(_event.decode(body).data)
     except (msgspec.DecodeError, RecursionError):
         return None
+
+
+def profile_about(body: bytes) -> bytes | None:
+    """The key of the profile that an event is about; None where it says none, or is no event."""
+    found = profile_of_event(body)
     return None if found is None else profile_key(found)

@@ -296,3 +296,17 @@ def test_a_customer_who_was_erased_is_not_known_again_by_what_was_told_before(pl
     assert eraser.has_erased(place.rows, ADA, at)
     assert not eraser.has_erased(place.rows, ADA, at + 1)
     assert not eraser.has_erased(place.rows, BOB, at)
+
+
+def test_a_value_that_stands_in_what_others_sent_takes_nothing_of_theirs(place: Place) -> None:
+    now = place.clock.now()
+    with place.database.atomic():
+        hold(place.rows, [held_signal(anonymous_key("c1", "a1"), "web", "s", now, now, event(BOB))])
+        keep_refusals(place.rows, [refusal("1", id_type="email", profile=BOB.profile)])
+
+        save_configuration(place.rows, ConfigurationState(id="c2", version=1, name="Another shop"))
+    for whom in (("c1", "external", "email"), ("c1", "email", "b@example.com"), ("c2", "email", BOB.profile)):
+        place.erase(ProfileId(*whom))
+    place.sweep()
+
+    assert {"anonymous_signals", "refused"} <= set(place.texts(BOB.profile))

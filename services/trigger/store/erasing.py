@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from services.trigger.store.keys import profile_key, profile_number, signal_key
 from services.trigger.store.records import add_counts
 from services.trigger.store.rollups import FEED_KEPT, LATE, PAST, adding
 from services.trigger.store.rows import Rows
+from services.trigger.store.spellings import folded, spelling_of
 
 ERASED = "erased"
 """The reason of a suppressed wait (DOMAIN §6.11)."""
@@ -171,17 +171,15 @@ def erase_refusals(rows: Rows, identity: ProfileId) -> int:
 
 
 def _unread_refusals(rows: Rows, identity: ProfileId) -> Iterator[int]:
-    """Those whose profile could not be read, in any spelling that differs in its case alone."""
+    """Those whose profile could not be read, in which the customer's value stands."""
     sql = (
         "SELECT sequence, body, sent FROM refused WHERE configuration = ? AND sequence > ? AND profile_key = ?"
         " ORDER BY sequence LIMIT 500"
     )
-    wanted = [text.lower() for text in texts_of(identity.profile.casefold())]
-    last = -1
+    is_in, last = spelling_of(identity.id_type, identity.profile), -1
     while found := rows.execute(sql, (identity.configuration, last, b"")):
         for sequence, body, sent in found:
-            kept = (bytes(body) + bytes(sent or b"")).decode("utf-8", "replace").casefold().encode()
-            if any(text in kept for text in wanted):
+            if is_in(folded(bytes(body) + b"\n" + bytes(sent or b""))):
                 yield int(sequence)
         last = int(found[-1][0])
 
@@ -212,14 +210,6 @@ def _raised(rows: Rows, gone: Iterable[Sequence[object]]) -> Iterator[tuple[str,
     sql = "SELECT id, moment_id FROM raises WHERE id IN {values} AND raised"
     for raise_id, moment in rows.select_in(sql, partitions, "text"):
         yield moment, int(partitions[raise_id] or 0)  # type: ignore[call-overload]
-
-
-def texts_of(value: str) -> list[bytes]:
-    """How a value may stand in kept bytes: plain, and as JSON with escapes."""
-    plain = value.encode("utf-8", "surrogatepass")
-    escaped = json.dumps(value)[1:-1].encode()
-    unescaped = json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
-    return list(dict.fromkeys((plain, escaped, unescaped)))
 
 
 def _count_forgotten(rows: Rows, counts: dict[tuple[str, str], int] | Counter[tuple[str, str]]) -> None:

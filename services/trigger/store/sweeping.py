@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.trigger.about import profile_about
+from services.trigger.about import profile_about, profile_of_event
 from services.trigger.store.anonymous import count_anonymous
-from services.trigger.store.erasing import texts_of
 from services.trigger.store.erasures import Erasure
 from services.trigger.store.rows import Rows
+from services.trigger.store.spellings import folded, spelling_of
 from services.trigger.webhooks.store.deliveries import DeliveryRows
-
-_SHORT = 4
-"""A value of fewer characters stands in other words by chance; it counts only as a whole text."""
-_DIGITS = re.compile(rb"[\s()./-]+")
-_PHONE = "phone"
 
 Gone = dict[str, int]
 """Erasure → how many rows went."""
@@ -25,19 +19,12 @@ Gone = dict[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Whom:
-    """What is looked for. `texts`: how the value may stand in kept bytes, in lower case."""
+    """What is looked for. `is_in`: whether folded bytes hold the value."""
 
     erasure: Erasure
     profile: bytes
     told: str
-    texts: tuple[bytes, ...]
-
-    def is_in(self, body: bytes) -> bool:
-        """Whether kept bytes hold the value, in whatever spelling."""
-        plain = body.lower()
-        if self.erasure.id_type == _PHONE:
-            plain = _DIGITS.sub(b"", plain)
-        return any(text in plain for text in self.texts)
+    is_in: Callable[[bytes], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +38,7 @@ class Sought:
         """`told`: erasure → the id of the message that told the other services."""
         return cls(
             tuple(
-                Whom(each, each.profile_key, told[each.id], _texts(each.profile))
+                Whom(each, each.profile_key, told[each.id], spelling_of(each.id_type, each.profile))
                 for each in erasures
                 if each.profile is not None and each.profile_key is not None
             )
@@ -61,16 +48,11 @@ class Sought:
         """The one of that profile."""
         return next((each for each in self.whom if each.profile == profile), None)
 
-    def within(self, body: bytes) -> Whom | None:
-        """The first one whose value stands in kept bytes."""
-        return next((each for each in self.whom if each.is_in(body)), None)
-
-
-def _texts(value: str) -> tuple[bytes, ...]:
-    found = [text.lower() for text in texts_of(value)]
-    if len(value) < _SHORT:
-        found = [b'"' + text + b'"' for text in found]
-    return tuple(found)
+    def within(self, body: bytes, configuration: str | None = None) -> Whom | None:
+        """The first one whose value stands in kept bytes, of a configuration where that is known."""
+        plain = folded(body)
+        meant = (each for each in self.whom if configuration in (None, each.erasure.configuration))
+        return next((each for each in meant if each.is_in(plain)), None)
 
 
 def _walk_outbox(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Gone, int | None]:
@@ -91,13 +73,14 @@ def _walk_outbox(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Go
 def _walk_refused(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Gone, int | None]:
     """Refused signals, also those whose profile could not be read but whose text holds the value."""
     found = rows.execute(
-        "SELECT sequence, profile_key, at, body, answer, sent FROM refused WHERE sequence > ?"
+        "SELECT sequence, profile_key, at, configuration, body, answer, sent FROM refused WHERE sequence > ?"
         " ORDER BY sequence LIMIT ?",
         (place, limit),
     )
     gone: Counter[str] = Counter()
-    for sequence, key, at, *kept in found:
-        whom = sought.by_key(bytes(key)) or sought.within(b"\n".join(bytes(each or b"") for each in kept))
+    for sequence, key, at, configuration, *kept in found:
+        body = b"\n".join(bytes(each or b"") for each in kept)
+        whom = sought.by_key(bytes(key)) or sought.within(body, configuration or None)
         if whom is not None and at <= (whom.erasure.erased_at or 0):
             gone[whom.erasure.id] += rows.change("DELETE FROM refused WHERE sequence = ?", (sequence,))
     return dict(gone), found[-1][0] if len(found) == limit else None
@@ -132,7 +115,8 @@ def _walk_anonymous(rows: Rows, sought: Sought, place: int, limit: int) -> tuple
     )
     gone: Counter[str] = Counter()
     for row, received_at, body in found:
-        whom = sought.within(bytes(body))
+        whose = profile_of_event(bytes(body))
+        whom = None if whose is None else sought.within(bytes(body), whose.configuration)
         if whom is not None and received_at <= (whom.erasure.erased_at or 0):
             gone[whom.erasure.id] += rows.change("DELETE FROM anonymous_signals WHERE id = ?", (row,))
     count_anonymous(rows, 0, {"erased": sum(gone.values())})

@@ -1,0 +1,46 @@
+"""How a customer's value may stand in kept bytes that nobody has read: whole, and not as a part of somebody else's.
+
+An e-mail address or a phone number is one wherever it stands. A shop's own number is not: `2026` stands in every time,
+`cart/add` in every signal; it is the customer's only where a field says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+_BEFORE = rb"(?:(?<![a-z0-9._%+'\x80-\xff-])|(?<=\\[bfnrt])|(?<=\\u[0-9a-f]{4})|(?<=%[0-9a-f]{2}))"
+"""No more of a local part; a character that was escaped is none."""
+_BEHIND = rb"(?!-*[a-z0-9_\x80-\xff]|\.[a-z0-9\x80-\xff])"
+"""No more of a domain; a full stop may end a sentence."""
+_SEPARATORS = re.compile(rb"[\s()./-]+")
+_NAMING = rb'"(?:(?:customer|user|external|profile)_?id|idtype":\s*"external",\s*"id)"\s*:\s*'
+"""In our own signals, in those of senders, and in an event."""
+
+
+def texts_of(value: str) -> list[bytes]:
+    """How a value may stand in kept bytes: plain, and as JSON with escapes."""
+    plain = value.encode("utf-8", "surrogatepass")
+    escaped = json.dumps(value)[1:-1].encode()
+    unescaped = json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
+    return list(dict.fromkeys((plain, escaped, unescaped)))
+
+
+def folded(body: bytes) -> bytes:
+    """Bytes in which letters have no case."""
+    return body.lower() if body.isascii() else body.decode("utf-8", "replace").casefold().encode()
+
+
+def spelling_of(id_type: str, value: str) -> Callable[[bytes], bool]:
+    """Whether folded bytes hold a customer's value (normalised, DOMAIN §2.1)."""
+    texts = [text.lower() for text in texts_of(value.casefold())]
+    if id_type == "phone":
+        return lambda body: any(text in _SEPARATORS.sub(b"", body) for text in texts)
+    either = b"|".join(map(re.escape, texts))
+    if id_type == "email" or "@" in value:
+        whole = re.compile(_BEFORE + rb"(?:" + either + rb")" + _BEHIND)
+    else:
+        number = rb"|(?:" + either + rb")(?:\.0+)?(?![0-9.e])" if value.isdecimal() else b""
+        whole = re.compile(_NAMING + rb'(?:"(?:' + either + rb')"' + number + rb")")
+    return lambda body: any(text in body for text in texts) and whole.search(body) is not None
