@@ -42,6 +42,9 @@ class _Document(msgspec.Struct):
     detail: str = ""
 
 
+_document = msgspec.json.Decoder(_Document)
+
+
 def wants_page() -> bool:
     """Whether the present request is for a page: by its route; without one, by what its sender would rather have."""
     pages: Pages | None = current_app.extensions.get(EXTENSION)
@@ -63,7 +66,7 @@ def shown(told: Response) -> Response:
     if not wants_page():
         return told
     pages: Pages = current_app.extensions[EXTENSION]
-    document = msgspec.json.decode(told.get_data(), type=_Document)
+    document = _document.decode(told.get_data())
     fault = PageFault(
         status=told.status_code,
         type=document.type,

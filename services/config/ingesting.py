@@ -32,6 +32,9 @@ class _Problem(msgspec.Struct):
     errors: list[dict[str, str]] = []
 
 
+_problem = msgspec.json.Decoder(_Problem)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What ingestion said to a signal. `code`: empty when it took it; `away`: nobody answered. `reason`: in words."""
@@ -110,7 +113,7 @@ class IngestionClient:
 
 def _refusal(status: int, body: bytes) -> Answer:
     try:
-        problem = msgspec.json.decode(body, type=_Problem)
+        problem = _problem.decode(body)
     except msgspec.MsgspecError:
         problem = _Problem()
     if status >= 500 and not problem.code:

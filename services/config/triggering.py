@@ -58,6 +58,9 @@ class _Problem(msgspec.Struct):
     errors: list[dict[str, str]] = []
 
 
+_problem = msgspec.json.Decoder(_Problem)
+
+
 class TriggerStream:
     """Server-sent events of trigger as they come, for one reader, who closes it; `end` is for other threads."""
 
@@ -248,7 +251,7 @@ class TriggerClient:
     ) -> NotFound | TriggerRefused | TriggerAway:
         """What trigger answered in place of a document, as an error of config's own."""
         try:
-            problem = msgspec.json.decode(body, type=_Problem)
+            problem = _problem.decode(body)
         except msgspec.MsgspecError:
             problem = _Problem()
         if status == 404:

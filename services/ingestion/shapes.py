@@ -26,6 +26,7 @@ from services.ingestion.fields import (
     Text,
     Url,
 )
+from shared.structs import learn
 
 _Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
 _Host = Annotated[str, Meta(max_length=LONGEST_ID)]
@@ -259,11 +260,4 @@ ANY_SIGNAL = AnySignal()
 
 SHAPES: dict[str, Shape] = {kind.name: _shape(kind) for kind in KINDS}
 
-
-def _learn_structs() -> None:
-    """What msgspec learns of a struct at its first use, it learns here: threads that do so at once crash (0.22)."""
-    for struct in (Envelope, ItemInput, *(shape.struct for shape in SHAPES.values())):
-        msgspec.json.Decoder(struct)
-
-
-_learn_structs()
+learn(Envelope, ItemInput, *(shape.struct for shape in SHAPES.values()))

@@ -8,6 +8,7 @@ import msgspec
 
 from services.trigger.engine.application import ProfileId
 from services.trigger.store.keys import profile_key
+from shared.structs import learn
 
 
 class _Profile(msgspec.Struct, rename="camel"):
@@ -29,6 +30,7 @@ class _Event(msgspec.Struct):
 
 
 _event = msgspec.json.Decoder(_Event)
+learn(_Data)
 
 
 def profile_in(data: Any) -> ProfileId | None:

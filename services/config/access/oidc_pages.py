@@ -34,6 +34,9 @@ class _Kept(msgspec.Struct, frozen=True):
     at: int
 
 
+_kept = msgspec.json.Decoder(_Kept)
+
+
 @blueprint.get("")
 @public("the way to the identity provider")
 def leave() -> Response:
@@ -83,7 +86,7 @@ def _opened(text: str) -> _Kept | None:
     body, _, seal = text.partition(".")
     if not hmac.compare_digest(seal.encode("utf-8", "replace"), _seal(body).encode()):
         return None
-    kept = msgspec.json.decode(bytes.fromhex(body), type=_Kept)
+    kept = _kept.decode(bytes.fromhex(body))
     return kept if program().clock.now() - kept.at < _MOST_SECONDS * _SECOND else None
 
 

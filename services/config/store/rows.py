@@ -14,6 +14,9 @@ from shared.store import dialect
 
 Row = dict[str, Any]
 
+_audience = msgspec.json.Decoder(AudienceState)
+_segment_events = msgspec.json.Decoder(tuple[SegmentEvent, ...])
+
 
 class Rows:
     """One table of a database, by peewee's query builder."""
@@ -83,12 +86,12 @@ def configuration_of(row: Row, keys: tuple[Key, ...]) -> AudienceConfiguration:
         id=row["id"],
         name=row["name"],
         description=row["description"],
-        audience=msgspec.json.decode(row["audience"], type=AudienceState),
+        audience=_audience.decode(row["audience"]),
         domains=tuple(msgspec.json.decode(row["domains"])),
         keys=keys,
         consent_required=bool(row["consent_required"]),
         attributes=None if row["attributes"] is None else tuple(msgspec.json.decode(row["attributes"])),
-        segment_events=msgspec.json.decode(row["segment_events"], type=tuple[SegmentEvent, ...]),
+        segment_events=_segment_events.decode(row["segment_events"]),
         version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

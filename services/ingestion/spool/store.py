@@ -65,6 +65,9 @@ class _Packed(msgspec.Struct, array_like=True):
     optional: bool
 
 
+_packed = msgspec.msgpack.Decoder(_Packed)
+
+
 @dataclass(slots=True)
 class _Entry:
     rows: list[tuple[bytes, bytes]]
@@ -332,5 +335,5 @@ def _pack(message: Message) -> bytes:
 
 
 def _unpack(packed: bytes) -> Message:
-    found = msgspec.msgpack.decode(packed, type=_Packed)
+    found = _packed.decode(packed)
     return Message(**{name: getattr(found, name) for name in _Packed.__struct_fields__})

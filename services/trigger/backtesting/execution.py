@@ -37,6 +37,8 @@ Signals = Iterable[tuple[Entry, Membership]]
 _LONGEST_SAMPLE = 2_000
 """A profile of more signals is no example."""
 _REPORT_EVERY = 500
+_retimed = msgspec.msgpack.Decoder(Retimed)
+_decided = msgspec.msgpack.Decoder(Decided)
 
 
 @dataclass(slots=True)
@@ -202,9 +204,9 @@ def _course_of(group: Iterable[Record]) -> tuple[list[Retimed], list[Decided]]:
     retimed, decided = [], []
     for record in group:
         if record.kind == RETIMED:
-            retimed.append(msgspec.msgpack.decode(record.body, type=Retimed))
+            retimed.append(_retimed.decode(record.body))
         elif record.kind == DECISION:
-            decided.append(msgspec.msgpack.decode(record.body, type=Decided))
+            decided.append(_decided.decode(record.body))
     return retimed, decided
 
 

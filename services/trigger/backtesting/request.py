@@ -29,6 +29,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     as_it_ran: bool = False
 
 
+_request = msgspec.json.Decoder(Request)
+
+
 def encode_request(request: Request) -> bytes:
     """The bytes of a job's row."""
     return msgspec.json.encode(request)
@@ -36,7 +39,7 @@ def encode_request(request: Request) -> bytes:
 
 def decode_request(blob: bytes) -> Request:
     """The request of a job's row."""
-    return msgspec.json.decode(blob, type=Request)
+    return _request.decode(blob)
 
 
 def moment_in_question(request: Request, template: Template, settings: dict[str, Any]) -> Moment:

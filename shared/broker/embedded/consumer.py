@@ -20,7 +20,7 @@ import structlog
 
 from contracts.topology import Queue
 from shared.broker.embedded.file import BrokerFile, transaction
-from shared.broker.embedded.writer import Writer
+from shared.broker.embedded.writer import Writer, read_queue
 from shared.broker.errors import ConsumerLost, UnknownQueue
 from shared.broker.port import NO_HEADERS, Delivery
 
@@ -180,7 +180,7 @@ class EmbeddedConsumer:
             lock = self._lock(self._file.lock_path(row[0]))
             if lock is not None:
                 self._missing.remove(name)
-                lease = _Lease(row[0], msgspec.json.decode(row[1], type=Queue), lock, 0, 0)
+                lease = _Lease(row[0], read_queue(row[1]), lock, 0, 0)
                 self._leases.append(lease)
                 self._open_lease(connection, lease)
                 self._more = True

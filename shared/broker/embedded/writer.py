@@ -20,6 +20,9 @@ from shared.broker.routing import Routes, UnknownExchange
 if TYPE_CHECKING:
     from shared.clock import Clock
 
+read_queue = msgspec.json.Decoder(Queue).decode
+"""A queue as it was declared."""
+
 
 @dataclass(slots=True)
 class _Target:
@@ -141,7 +144,7 @@ class Writer:
 
     def _read_topology(self) -> None:
         rows = self._connection.execute("select number, declaration from queues").fetchall()
-        queues = [(number, msgspec.json.decode(text, type=Queue)) for number, text in rows]
+        queues = [(number, read_queue(text)) for number, text in rows]
         self._targets = {queue.name: _Target(number, queue) for number, queue in queues}
         exchanges = [Exchange(*row) for row in self._connection.execute("select * from exchanges")]
         bindings = [
