@@ -13,6 +13,7 @@ import structlog
 
 from contracts.configurations import ConfigurationState
 from contracts.erasures import Tombstone
+from contracts.moments import MomentState
 from contracts.suppressions import SuppressionState
 from contracts.templates import use_templates
 from contracts.times import SECOND
@@ -25,7 +26,7 @@ from services.trigger.changes import Changes
 from services.trigger.dead_letters import dead_letter
 from services.trigger.erasing import Eraser, resend_tombstones
 from services.trigger.firing import fire
-from services.trigger.following import Follower, State
+from services.trigger.following import Follower
 from services.trigger.housekeeping import DUTIES, House, Keeper
 from services.trigger.intake import Applied, Sorted, apply_batch, sort_deliveries
 from services.trigger.lateness import note_sent
@@ -347,14 +348,16 @@ class Worker:
         while not self._follower.news.empty():
             news = self._follower.news.get()
             try:
+                self._suppressed.keep(self._rows, (each for each in news.states if isinstance(each, SuppressionState)))
                 for state in news.states:
-                    self._keep_state(state)
+                    if not isinstance(state, SuppressionState):
+                        self._keep_state(state)
             except _FAULTS:
                 self._follower.news.put(news)
                 raise
             news.kept.set()
 
-    def _keep_state(self, state: State) -> None:
+    def _keep_state(self, state: MomentState | ConfigurationState | TokenState) -> None:
         """Store first: a state whose effects were cut off is settled when its partitions are taken again."""
         if isinstance(state, ConfigurationState):
             with self._database.atomic():
@@ -364,10 +367,6 @@ class Worker:
         if isinstance(state, TokenState):
             with self._database.atomic():
                 save_token(self._rows, state)
-            return
-        if isinstance(state, SuppressionState):
-            with self._database.atomic():
-                self._suppressed.keep(self._rows, state)
             return
         with self._database.atomic():
             records.save_moment(self._rows, state)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from contracts.suppressions import SuppressionState
 from services.trigger.store.rows import Rows
 from shared.store import Migration
@@ -13,16 +15,17 @@ SUPPRESSIONS_MIGRATION = Migration(
 )
 
 
-def save_suppression(rows: Rows, state: SuppressionState) -> None:
-    """Keep a customer's state when it is newer."""
-    rows.execute(
+def save_suppressions(rows: Rows, states: Iterable[SuppressionState]) -> None:
+    """Keep the states of customers that are newer."""
+    rows.execute_many(
         "INSERT INTO suppressions (id, version, deleted) VALUES (?, ?, ?)"
         " ON CONFLICT (id) DO UPDATE SET version = excluded.version, deleted = excluded.deleted"
         " WHERE excluded.version > suppressions.version",
-        (state.id, state.version, state.deleted),
+        [(state.id, state.version, state.deleted) for state in states],
     )
 
 
-def suppressed_subjects(rows: Rows) -> set[bytes]:
-    """The hashes of all whose signals are refused (`contracts.erasures.subject_of`)."""
-    return {bytes.fromhex(subject) for (subject,) in rows.execute("SELECT id FROM suppressions WHERE NOT deleted")}
+def suppressions(rows: Rows) -> list[SuppressionState]:
+    """All states, without the configuration, which is in the hash."""
+    found = rows.execute("SELECT id, version, deleted FROM suppressions")
+    return [SuppressionState(id=row[0], version=row[1], configuration="", deleted=bool(row[2])) for row in found]
