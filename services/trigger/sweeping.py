@@ -34,6 +34,8 @@ AGAIN_AFTER = 40 * SECOND
 """Longer than any transaction of another process may rest."""
 _SWEEPS = 2
 _CHUNK = 1_000
+_LOOKS = 20_000
+"""Rows of a chunk times customers who are looked for: many erasures at once make no long transaction."""
 _log = structlog.get_logger("trigger.erasing")
 
 
@@ -80,10 +82,11 @@ class Sweeps:
 
 def _look_through(rows: Rows, erasures: list[Erasure]) -> Iterator[int]:
     sought = store.Sought.of(erasures, {each.id: erased_message_id(each.id) for each in erasures})
+    chunk = max(1, min(_CHUNK, _LOOKS // len(erasures)))
     for name, walk in store.WALKS:
         place: int | None = 0
         while place is not None:
-            gone, place = walk(rows, sought, place, _CHUNK)
+            gone, place = walk(rows, sought, place, chunk)
             for erasure_id, count in gone.items():
                 add_erased_counts(rows, erasure_id, SERVICE, {name: count})
             yield sum(Counter(gone).values())

@@ -310,3 +310,18 @@ def test_a_value_that_stands_in_what_others_sent_takes_nothing_of_theirs(place: 
     place.sweep()
 
     assert {"anonymous_signals", "refused"} <= set(place.texts(BOB.profile))
+
+
+def test_however_many_are_erased_at_once_no_step_of_the_look_is_long(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.trigger.sweeping._LOOKS", 6)
+    with place.database.atomic():
+        keep_refusals(place.rows, [refusal(str(n), id_type="email", profile=ADA.profile) for n in range(7)])
+
+    for whom in (BOB, ProfileId("c1", "email", "eve@example.com"), ProfileId("c1", "external", "7")):
+        place.erase(whom)
+    house = House(place.rows, range(place.settings.partitions), Cache(), Registry(1), place.settings, place.clock.now())
+
+    # Five walks, of which that of the refused takes four steps, and a note of each erasure.
+    assert sum(1 for _ in sweep(house)) == 5 + 3 + 3

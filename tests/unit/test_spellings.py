@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.trigger.store.spellings import folded, spelling_of
+from services.trigger.store.spellings import Kept, spelling_of
 
 EMAIL = "bob@example.com"
 
@@ -28,7 +28,7 @@ EMAIL = "bob@example.com"
     ],
 )
 def test_a_value_is_found_in_whatever_spelling(id_type: str, value: str, body: str) -> None:
-    assert spelling_of(id_type, value)(folded(body.encode()))
+    assert spelling_of(id_type, value)(Kept(body.encode()))
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_a_value_is_found_in_whatever_spelling(id_type: str, value: str, body: s
     ],
 )
 def test_a_part_of_something_else_is_not_the_value(id_type: str, value: str, body: str) -> None:
-    assert not spelling_of(id_type, value)(folded(body.encode()))
+    assert not spelling_of(id_type, value)(Kept(body.encode()))

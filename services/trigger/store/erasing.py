@@ -17,7 +17,7 @@ from services.trigger.store.keys import profile_key, profile_number, signal_key
 from services.trigger.store.records import add_counts
 from services.trigger.store.rollups import FEED_KEPT, LATE, PAST, adding
 from services.trigger.store.rows import Rows
-from services.trigger.store.spellings import folded, spelling_of
+from services.trigger.store.spellings import Kept, spelling_of
 
 ERASED = "erased"
 """The reason of a suppressed wait (DOMAIN §6.11)."""
@@ -179,7 +179,7 @@ def _unread_refusals(rows: Rows, identity: ProfileId) -> Iterator[int]:
     is_in, last = spelling_of(identity.id_type, identity.profile), -1
     while found := rows.execute(sql, (identity.configuration, last, b"")):
         for sequence, body, sent in found:
-            if is_in(folded(bytes(body) + b"\n" + bytes(sent or b""))):
+            if is_in(Kept(bytes(body) + b"\n" + bytes(sent or b""))):
                 yield int(sequence)
         last = int(found[-1][0])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import cached_property
 
 _BEFORE = rb"(?:(?<![a-z0-9._%+'\x80-\xff-])|(?<=\\[bfnrt])|(?<=\\u[0-9a-f]{4})|(?<=%[0-9a-f]{2}))"
 """No more of a local part; a character that was escaped is none."""
@@ -27,20 +28,27 @@ def texts_of(value: str) -> list[bytes]:
     return list(dict.fromkeys((plain, escaped, unescaped)))
 
 
-def folded(body: bytes) -> bytes:
-    """Bytes in which letters have no case."""
-    return body.lower() if body.isascii() else body.decode("utf-8", "replace").casefold().encode()
+class Kept:
+    """Kept bytes, read once for all who are looked for in them: letters without case, and digits without gaps."""
+
+    def __init__(self, body: bytes) -> None:
+        self.text = body.lower() if body.isascii() else body.decode("utf-8", "replace").casefold().encode()
+
+    @cached_property
+    def digits(self) -> bytes:
+        """The text without what stands between the digits of phone numbers."""
+        return _SEPARATORS.sub(b"", self.text)
 
 
-def spelling_of(id_type: str, value: str) -> Callable[[bytes], bool]:
-    """Whether folded bytes hold a customer's value (normalised, DOMAIN §2.1)."""
+def spelling_of(id_type: str, value: str) -> Callable[[Kept], bool]:
+    """Whether kept bytes hold a customer's value (normalised, DOMAIN §2.1)."""
     texts = [text.lower() for text in texts_of(value.casefold())]
     if id_type == "phone":
-        return lambda body: any(text in _SEPARATORS.sub(b"", body) for text in texts)
+        return lambda kept: any(text in kept.digits for text in texts)
     either = b"|".join(map(re.escape, texts))
     if id_type == "email" or "@" in value:
         whole = re.compile(_BEFORE + rb"(?:" + either + rb")" + _BEHIND)
     else:
         number = rb"|(?:" + either + rb")(?:\.0+)?(?![0-9.e])" if value.isdecimal() else b""
         whole = re.compile(_NAMING + rb'(?:"(?:' + either + rb')"' + number + rb")")
-    return lambda body: any(text in body for text in texts) and whole.search(body) is not None
+    return lambda kept: any(text in kept.text for text in texts) and whole.search(kept.text) is not None

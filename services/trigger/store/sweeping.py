@@ -10,7 +10,7 @@ from services.trigger.about import profile_about, profile_of_event
 from services.trigger.store.anonymous import count_anonymous
 from services.trigger.store.erasures import Erasure
 from services.trigger.store.rows import Rows
-from services.trigger.store.spellings import folded, spelling_of
+from services.trigger.store.spellings import Kept, spelling_of
 from services.trigger.webhooks.store.deliveries import DeliveryRows
 
 Gone = dict[str, int]
@@ -19,12 +19,12 @@ Gone = dict[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Whom:
-    """What is looked for. `is_in`: whether folded bytes hold the value."""
+    """What is looked for. `is_in`: whether kept bytes hold the value."""
 
     erasure: Erasure
     profile: bytes
     told: str
-    is_in: Callable[[bytes], bool]
+    is_in: Callable[[Kept], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class Sought:
 
     def within(self, body: bytes, configuration: str | None = None) -> Whom | None:
         """The first one whose value stands in kept bytes, of a configuration where that is known."""
-        plain = folded(body)
+        kept = Kept(body)
         meant = (each for each in self.whom if configuration in (None, each.erasure.configuration))
-        return next((each for each in meant if each.is_in(plain)), None)
+        return next((each for each in meant if each.is_in(kept)), None)
 
 
 def _walk_outbox(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Gone, int | None]:
