@@ -115,6 +115,9 @@ class Eraser:
         self._outbox.add([erased_message(erasure)])
         add_erased_counts(rows, erasure_id, SERVICE, counts)
         note_erased(rows, erasure_id, now)
+        # Alone: with many receipts, to read all of them again would cost more than the erasure. Should the caller's
+        # transaction fail, what is dropped until the tombstone comes again is what it would take.
+        self._erased[erasure.subject] = max(erasure.at, self._erased.get(erasure.subject, 0))
         _log.info("erasing.erased", erasure=erasure_id, **counts)
         return [_arrival(each, erasure.partition) for each in signals if each.received_at > erasure.at]
 

@@ -268,7 +268,6 @@ class Worker:
         with self._transaction() as rows:
             since = self._eraser.erase(rows, self._cache, tombstone.erasure, now)
             applied = apply_batch(rows, self._outbox, since, self._registry, now, self._cache, counted=True)
-            self._eraser.load(rows)
         self._alarm.at(applied.earliest_due)
         self._sweeper.call()
 

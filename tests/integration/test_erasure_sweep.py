@@ -12,13 +12,15 @@ from click.testing import CliRunner, Result
 
 from contracts.configurations import ConfigurationState
 from contracts.erasures import ErasureDone
-from contracts.times import SECOND
+from contracts.signals import ProfileReference, Reference, SignalData, decode_signal, encode_signal
+from contracts.times import SECOND, to_datetime
 from contracts.topology import ERASURE_READERS
 from contracts.wire import SignalRefused, encode
 from services.cli.program import moments
 from services.trigger import answers as answering
 from services.trigger.api.erasures import Erasures
 from services.trigger.engine.application import ProfileId
+from services.trigger.engine.membership import membership_of
 from services.trigger.erasing import Eraser
 from services.trigger.housekeeping.house import House
 from services.trigger.registry import Registry
@@ -31,6 +33,7 @@ from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import save_configuration
 from services.trigger.store.refused import keep_refusals
 from services.trigger.store.rows import Rows
+from services.trigger.store.shelf import Arrival
 from services.trigger.sweeping import AGAIN_AFTER, sweep
 from services.trigger.webhooks.store.deliveries import DeliveryRows, Taken
 from shared.broker import Delivery, Message
@@ -325,3 +328,26 @@ def test_however_many_are_erased_at_once_no_step_of_the_look_is_long(
 
     # Five walks, of which that of the refused takes four steps, and a note of each erasure.
     assert sum(1 for _ in sweep(house)) == 5 + 3 + 3
+
+
+def test_who_was_erased_is_known_to_the_eraser_without_reading_all_receipts_again(place: Place) -> None:
+    eraser = Eraser(place.settings.secret_pepper, place.outbox)
+    at = place.clock.now()
+    first = str(place.erasures.request(ADA, suppress=False, requested_by="a test")["id"])
+    data = SignalData(
+        signal="page/view",
+        audience_configuration=Reference("c1"),
+        audience=Reference("a"),
+        profile=ProfileReference("email", ADA.profile),
+        received_at=to_datetime(at),
+        touchpoint="web",
+    )
+    signal = decode_signal(encode_signal(id="s", source="web", time=at, data=data))
+    arrival = Arrival(0, signal, b"", ADA, membership_of(signal))
+    before = eraser.admit(place.rows, [arrival])
+
+    with place.database.atomic():
+        eraser.erase(place.rows, Cache(), first, at)
+        after = eraser.admit(place.rows, [arrival])
+
+    assert (len(before), len(after)) == (1, 0)
