@@ -42,6 +42,7 @@ export function put(element, found) {
   element.replaceChildren(...found.body.childNodes);
   folds.forEach(([id, open]) => document.getElementById(id)?.toggleAttribute("open", open));
   if (mark) element.querySelector(mark)?.focus({ preventScroll: true });
+  element.dispatchEvent(new Event("fragment", { bubbles: true }));
   import("./app.js").then(({ enhance }) => enhance(element));
 }
 

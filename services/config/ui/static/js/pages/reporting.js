@@ -33,10 +33,24 @@ function forget() {
   told = null;
 }
 
-document.addEventListener("pointermove", (event) => {
-  const frame = event.target.closest?.("[data-chart]");
+let pointer = null;
+
+function look(under) {
+  const frame = under?.closest?.("[data-chart]");
   if (!frame) return forget();
   const place = frame.querySelector(".chart").getBoundingClientRect();
-  const step = Math.floor(((event.clientX - place.left) / place.width) * Number(frame.dataset.steps));
+  const step = Math.floor(((pointer.clientX - place.left) / place.width) * Number(frame.dataset.steps));
   tell(frame, step);
+}
+
+document.addEventListener("pointermove", (event) => {
+  pointer = event;
+  look(event.target);
+});
+
+// The numbers came anew while the pointer rests on the chart.
+document.addEventListener("fragment", () => {
+  if (!told) return;
+  told = null;
+  look(document.elementFromPoint(pointer.clientX, pointer.clientY));
 });
