@@ -43,7 +43,7 @@ from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from services.trigger.store.tokens import save_token
 from services.trigger.suppressed import Suppressed
-from services.trigger.sweeping import SWEEPS, Sweeps
+from services.trigger.sweeping import SWEEPS, Sweeps, due_erasures
 from services.trigger.webhooks.running import Webhooks
 from shared.broker import Broker, BrokerError, Consumer, Delivery, connect_broker
 from shared.clock import Clock, SystemClock
@@ -398,7 +398,7 @@ class Worker:
             caught = self._send_markers()
             if caught and not self._spools.held:
                 _log.info("worker.sweeper_caught", partitions=caught)
-            self._ask_for_unsent()
+            self._ask_for_orphans()
             resend_tombstones(Rows(self._database), self._publisher, self._clock.now())
             self._sweeps.look(self._clock.now())
             with self._database.atomic():
@@ -411,13 +411,15 @@ class Worker:
         self._alarm.at(min((instant for instant in due.values() if instant > now), default=None))
         return self._markers.send((partition for partition, instant in due.items() if instant <= now), self._epochs)
 
-    def _ask_for_unsent(self) -> None:
-        """Only an owner publishes, and a partition is taken at its first delivery: give it one.
+    def _ask_for_orphans(self) -> None:
+        """Only an owner publishes or looks through the stores. A partition is taken at its first delivery: give it one.
 
-        A process that died between a raise and its publishing may have left messages in a partition that is quiet.
+        A process that died between a raise and its publishing, or an erasure and its end, may have left them in a
+        partition that is quiet.
         """
-        unsent = records.unsent_partitions(Rows(self._database))
-        self._markers.send(unsent - self._epochs.keys(), ())
+        rows = Rows(self._database)
+        left = records.unsent_partitions(rows) | {each.partition for each in due_erasures(rows, self._clock.now())}
+        self._markers.send(left - self._epochs.keys(), ())
 
     def _house(self) -> House:
         return House(self._rows, self._epochs, self._cache, self._registry, self._settings, self._clock.now())

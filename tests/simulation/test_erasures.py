@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from services.trigger.engine.application import ProfileId
 from services.trigger.store.figures import pending
 from services.trigger.store.keys import profile_key
 from services.trigger.store.rows import Rows
+from services.trigger.sweeping import AGAIN_AFTER
 from tests.simulation.test_faults import raised_messages
 from tests.simulation.world import MemoryConsumer, World
 
@@ -171,6 +173,27 @@ def test_what_is_due_when_an_erasure_is_answered_is_not_raised(tmp_path: Path) -
     assert world.rows.execute("SELECT state FROM erasures") == [("erased",)]
     assert not any(NAMES[0].encode() in message.body for message in raised_messages(world))
     assert differences(world.rows, world.settings.expiry, world.clock.now()) == []
+
+
+def test_an_erasure_in_a_quiet_partition_is_taken_over_from_a_worker_that_died(tmp_path: Path) -> None:
+    world = ErasingWorld(tmp_path, 3)
+    for _ in range(10):
+        world.send()
+    world.run_out()
+    world.erase(NAMES[0])
+    world.tell()
+    _read_all(world)
+    world.crash()  # the next one owns nothing, and nobody sends anything
+
+    for _ in range(2):
+        world.pass_time(AGAIN_AFTER + SECOND)
+        world.worker._sweep()
+        _read_all(world)
+        for _ in range(20):
+            world.worker._turn(MemoryConsumer(world.broker, False, partition_queue(0), 1))  # type: ignore[arg-type]
+            time.sleep(0.01)  # the sweeper rests nine times as long as it works
+
+    assert world.rows.execute("SELECT state, sweeps FROM erasures") == [("erased", 2)]
 
 
 def _read_all(world: World) -> None:

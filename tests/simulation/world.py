@@ -89,6 +89,10 @@ class MemoryBroker:
     def ready(self) -> bool:
         return True
 
+    def fold(self) -> bool:
+        """There is no file."""
+        return True
+
     def publisher(self, topology: Topology | None = None) -> MemoryBroker:
         return self
 
