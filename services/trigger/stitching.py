@@ -46,6 +46,10 @@ _MOST_BYTES = 2 * MOST_BYTES
 """Of a message with signals that join a profile; in it each is a little longer than it was when it was held."""
 
 
+MOST_TOLD = 32
+"""Of words who somebody is in one transaction: each may bring along all that is held of an anonymous id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Anonymous:
     """What came through the partition of an anonymous id: a signal of it, or who it is."""
@@ -60,6 +64,19 @@ def anonymous_arrival(partition: int, told: Signal | Identified, body: bytes) ->
     """What came, with the key of the anonymous id."""
     name = told.anonymous if isinstance(told, Identified) else told.profile
     return Anonymous(partition, anonymous_key(told.configuration, name), told, body)
+
+
+def in_parts(arrivals: Sequence[Anonymous]) -> Iterator[list[Anonymous]]:
+    """What came, in order, in parts of which each fits into the memory of one transaction; at least one part."""
+    part: list[Anonymous] = []
+    told = 0
+    for each in arrivals:
+        part.append(each)
+        told += isinstance(each.told, Identified)
+        if told == MOST_TOLD:
+            yield part
+            part, told = [], 0
+    yield part
 
 
 def is_anonymous(signal: Signal) -> bool:

@@ -34,7 +34,7 @@ from services.trigger.markers import Markers
 from services.trigger.refusal_replays import Refusals
 from services.trigger.registry import Registry
 from services.trigger.spools import Spools
-from services.trigger.stitching import Anonymous, Stitcher
+from services.trigger.stitching import Anonymous, Stitcher, in_parts
 from services.trigger.store import records, waits
 from services.trigger.store.cache import Cache
 from services.trigger.store.migrations import MIGRATIONS
@@ -239,8 +239,12 @@ class Worker:
 
     def _apply(self, found: Sorted) -> Applied:
         try:
+            *before, last = in_parts(found.anonymous)
+            for part in before:
+                with self._transaction() as rows:
+                    self._stitcher.take(rows, part, self._clock.now())
             with self._transaction() as rows:
-                self._stitcher.take(rows, found.anonymous, self._clock.now())
+                self._stitcher.take(rows, last, self._clock.now())
                 return self._apply_in(rows, found.arrivals)
         except _FAULTS:
             raise
