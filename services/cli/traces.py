@@ -13,6 +13,7 @@ from shared.store import dialect, fold_log
 
 _BLOCK = 16 * 1024 * 1024
 _SHORT = 4
+_NAMING = (b'customerid":', b'userid":', b'user_id":', b'customer_id":')
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,13 @@ class Wanted:
 
     @classmethod
     def of(cls, value: str, key: bytes) -> Wanted:
-        """A short value stands in other words by chance: of it only whole texts are looked for."""
+        """A short value or a number stands in others by chance, as 2026 in every time: of it only whole texts are
+        looked for, and numbers that a field says to be a customer's."""
         found = tuple(text.lower() for text in texts_of(value))
-        return cls(tuple(b'"%s"' % text for text in found) if len(value) < _SHORT else found, key)
+        if len(value) >= _SHORT and not value.isdecimal():
+            return cls(found, key)
+        named = tuple(name + text for text in found for name in _NAMING) if value.isdecimal() else ()
+        return cls((*(b'"%s"' % text for text in found), *named), key)
 
     def is_in(self, value: Any) -> bool:
         """Whether a value of a row holds it."""
