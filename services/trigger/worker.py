@@ -28,7 +28,7 @@ from services.trigger.erasing import Eraser, resend_tombstones
 from services.trigger.firing import fire
 from services.trigger.following import Follower
 from services.trigger.housekeeping import DUTIES, House, Keeper
-from services.trigger.intake import Applied, Sorted, apply_batch, sort_deliveries
+from services.trigger.intake import Applied, Sorted, apply_batch, in_portions, sort_deliveries
 from services.trigger.lateness import note_sent
 from services.trigger.markers import Markers
 from services.trigger.refusal_replays import Refusals
@@ -194,8 +194,8 @@ class Worker:
     def _turn(self, consumer: Consumer) -> None:
         self._take_states()
         deliveries = consumer.receive(BATCH, 0.0 if self._credits else self._sweeper.rest(self._keeper.rest(IDLE_WAIT)))
-        if deliveries:
-            self._take(consumer, deliveries)
+        for portion in in_portions(deliveries) if deliveries else ():
+            self._take(consumer, portion)
         if self._credits:
             self._fire()
         self._spools.note()
