@@ -61,7 +61,8 @@ def erasure(erasure_id: str, profile: str, as_json: bool, data: str | None) -> N
     else:
         _tell(found, whom, returned)
     if found or whom.state != DONE:
-        raise Failed("Traces were found." if found else f"The erasure is {whom.state}, not done.")
+        unfinished = f"The erasure is not done: it is {whom.state}. Look again when its receipt says {DONE}."
+        raise Failed(unfinished if whom.state != DONE else "Traces were found.")
 
 
 def _tell(found: list[Trace], whom: Erasure, returned: int) -> None:

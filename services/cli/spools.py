@@ -68,7 +68,7 @@ def pass_machine(machine: str, data: str | None) -> None:
 def _lines(here: Standing | None, machines: list[SpoolRow]) -> Iterator[str]:
     now = SystemClock().now()
     if here is None:
-        yield "There is no spool in this data folder."
+        yield "There is no spool in this data folder; MOMENTS_SPOOL=<megabytes> makes ingestion keep one."
     else:
         yield f"{here.name}: {describe(here, now)}" if here.signals else f"{here.name}: empty"
     words = {"here": "raises wait for its word", "left": "has signed off", "passed": "passed over"}

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from contracts.times import to_rfc3339
+from contracts.wire import decode_signal_refused
 from services.trigger.audience import profile_data
 from services.trigger.engine.application import ProfileId
 from services.trigger.engine.state import decode_process
@@ -18,6 +19,8 @@ from services.trigger.store.records import load_configurations
 from services.trigger.store.rows import Rows
 
 PAGE = 500
+REFUSED_PAGE = 50
+"""Of refused signals, whose contents may be of 64 kB each."""
 Document = dict[str, Any]
 Place = tuple[Any, ...] | None
 """Where a page begins: the order columns of the last row before it; None at the beginning."""
@@ -97,12 +100,13 @@ def recoveries(rows: Rows, profile: ProfileId, after: Place) -> Page:
 
 
 def refusals(rows: Rows, profile: ProfileId, after: Place) -> Page:
-    """Signals that were refused, as far as they could be read."""
+    """Signals that were refused, as far as they could be read; `sent` is what is kept of their content."""
     found = rows.execute(
-        "SELECT sequence, body FROM refused WHERE profile_key = ? AND sequence > ? ORDER BY sequence LIMIT ?",
-        (profile_key(profile), after[0] if after else 0, PAGE),
+        "SELECT sequence, body, sent FROM refused WHERE profile_key = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+        (profile_key(profile), after[0] if after else 0, REFUSED_PAGE),
     )
-    return [_raw(bytes(row[1])) for row in found], _next(found, lambda row: (row[0],))
+    place = (found[-1][0],) if len(found) == REFUSED_PAGE else None
+    return [_refused(bytes(body), sent) for _, body, sent in found], place
 
 
 def deliveries(rows: Rows, profile: ProfileId, after: Place) -> Page:
@@ -172,6 +176,14 @@ def _process(row: Any) -> Document:
             for wait in track.waits
         ],
     }
+
+
+def _refused(body: bytes, sent: Any) -> Document:
+    document: Document = msgspec.to_builtins(decode_signal_refused(body))
+    for name in ("at", "time"):
+        if document.get(name) is not None:
+            document[name] = to_rfc3339(document[name])
+    return document if sent is None else document | {"sent": _raw(bytes(sent))}
 
 
 def _next(found: list[Any], place: Callable[[Any], Place]) -> Place:

@@ -69,5 +69,8 @@ def test_a_machine_is_given_up_by_name(folder: Path) -> None:
 def test_where_there_is_nothing_it_says_so_and_makes_nothing(tmp_path: Path) -> None:
     shown = run(tmp_path)
 
-    assert (shown.exit_code, shown.output) == (0, "There is no spool in this data folder.\n")
+    assert (shown.exit_code, shown.output) == (
+        0,
+        "There is no spool in this data folder; MOMENTS_SPOOL=<megabytes> makes ingestion keep one.\n",
+    )
     assert list(tmp_path.iterdir()) == []
