@@ -42,11 +42,16 @@ class Suppressions:
             )
 
     def erase(self, told: ProfileErased) -> dict[str, int]:
-        """A customer was erased. Config keeps nothing of customers but, where asked, whose signals are refused."""
+        """A customer was erased. Config keeps nothing of customers but, where asked, whose signals are refused.
+
+        Told once more, it does not undo that the customer was taken off the list since.
+        """
         if told.suppress:
             subject = subject_of(self._pepper, told.configuration, told.id_type, told.profile).hex()
             with self._store.transaction():
-                self._add(subject, told.configuration, BY_ERASURE)
+                former = self._store.suppressions.find(subject, lock=True)
+                if former is None or former.ended_at is None or former.ended_at < told.at:
+                    self._add(subject, told.configuration, BY_ERASURE)
         return {}
 
     def remove(self, suppression_id: str) -> None:

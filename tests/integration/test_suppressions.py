@@ -133,3 +133,9 @@ def test_an_erasure_that_says_so_puts_the_customer_on_the_list_and_both_services
     assert sorted(decode_erasure_done(each.body).reader for each in answers) == ["config"] * 2 + ["ingestion"] * 2
     assert installation.status(BOB) == 200
     assert [each["createdBy"] for each in installation.config.get(LIST)["items"]] == ["an erasure"]
+
+    listed = installation.config.get(LIST)["items"][0]["id"]
+    assert installation.config.call("DELETE", f"{LIST}/{listed}").status == 204
+    installation.ingestion.publisher.publish(message).result(20)
+    wait_until(lambda: installation.broker.depth(ERASURES_DONE) == 2 + 4)
+    assert installation.config.get(LIST)["total"] == 0, "told once more, it undid that"
