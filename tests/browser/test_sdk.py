@@ -283,7 +283,6 @@ def test_a_tab_that_is_closed_leaves_what_it_could_not_send_to_the_other(rig: Ri
     add(two, "Tea pot")
 
     rig.wait_for(cart_add=2)
-    assert max(rig.recorded().values()) == 1
 
 
 BLOCKED: dict[str, Callable[[Route], None]] = {
