@@ -106,6 +106,13 @@ def test_every_module_says_what_lives_in_it() -> None:
     assert silent == set()
 
 
+def test_no_two_test_files_of_one_name_hide_each_other() -> None:
+    loose = [path for path in (ROOT / "tests").rglob("test_*.py") if not (path.parent / "__init__.py").exists()]
+    names = [path.name for path in loose]
+
+    assert sorted(set(names)) == sorted(names)
+
+
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 

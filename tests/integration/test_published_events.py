@@ -47,7 +47,7 @@ def ingestion(rig: Rig, tmp_path: Path) -> Iterator[Ingestion]:
     """Ingestion on the same broker, with the keys of the test's configuration."""
     variables = {"MOMENTS_BROKER_URL": rig.settings.broker_url, "MOMENTS_PARTITIONS": str(PARTITIONS)}
     process = start_ingestion(settings_for(tmp_path / "ingestion", **variables))
-    configure(process, configuration(id=CONFIGURATION_ID, domains=()))
+    configure(process, configuration(2, id=CONFIGURATION_ID, domains=()))
     yield process
     process.close()
 

@@ -356,7 +356,7 @@ def test_a_signal_is_seen_within_two_seconds_of_its_answer(
         trigger.start()
         get = reader(trigger)
         try:
-            configure(ingestion, configuration(id=CONFIGURATION_ID))
+            configure(ingestion, configuration(2, id=CONFIGURATION_ID))
             wait_until(lambda: ingestion.publisher.ready, "the publisher")
             rig.started()
             latest = get(RECENT)["latest"]

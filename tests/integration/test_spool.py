@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from contracts.signals import Signal, decode_signal
+from contracts.times import SECOND
 from contracts.topology import PARTITIONS as PARTITIONS_EXCHANGE
 from contracts.topology import moments_topology, partition_key, partition_queue
 from contracts.wire import (
@@ -23,7 +24,7 @@ from contracts.wire import (
     decode_spool_word,
     encode,
 )
-from services.ingestion.spool.store import Spool, look
+from services.ingestion.spool.store import LEASE, Spool, look
 from services.ingestion.wiring import Ingestion
 from shared.broker import Message, connect_broker
 from shared.clock import SystemClock
@@ -156,7 +157,10 @@ Came = list[Signal | SpoolWord | Marker]
 
 
 def read_partitions(ingestion: Ingestion, until: int) -> list[Came]:
-    """What came through each partition, in order, up to a word for an instant."""
+    """What came through each partition, in order, up to a word for an instant.
+
+    A word may be for a lease later than it was said: what is acknowledged in between comes behind it.
+    """
     return [_read(ingestion, partition_queue(partition), until) for partition in range(PARTITIONS)]
 
 
@@ -219,7 +223,7 @@ def test_all_is_forwarded_in_order_and_no_marker_counts_beyond_what_was_acknowle
             with outage():
                 wait_until(lambda: spool.standing().signals > 50, 60)
             wait_until(lambda: not spool.filled, 60)
-    partitions = read_partitions(ingestion, CLOCK.now())
+    partitions = read_partitions(ingestion, CLOCK.now() + int(LEASE * SECOND))
 
     assert {each.id for came in partitions for each in came if isinstance(each, Signal)} >= load.acknowledged.keys()
     assert load.refused == []

@@ -34,7 +34,7 @@ class Machine:
 
     def _start(self) -> Ingestion:
         ingestion = start_ingestion(self._settings)
-        configure(ingestion, configuration(id=CONFIGURATION_ID))
+        configure(ingestion, configuration(2, id=CONFIGURATION_ID))
         return ingestion
 
     def _standing(self) -> Standing:

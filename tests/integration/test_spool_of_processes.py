@@ -47,7 +47,7 @@ class Gunicorn:
         self._log = (rig.folder / "ingestion.log").open("ab")
         store = IngestionStore(open_database(self._settings.ingestion_database_url, schema=SCHEMA))
         store.migrate()
-        store.keep([configuration(id=CONFIGURATION_ID)])
+        store.keep([configuration(2, id=CONFIGURATION_ID)])
         store.close()
 
     def start(self) -> None:

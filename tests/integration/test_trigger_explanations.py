@@ -187,7 +187,9 @@ def _refuse(rig: Rig, profile: str) -> None:
     broker = {"MOMENTS_BROKER_URL": rig.environment["MOMENTS_BROKER_URL"], "MOMENTS_PARTITIONS": str(PARTITIONS)}
     ingestion = start_ingestion(settings_for(rig.folder / "ingestion", **broker))
     try:
-        configure(ingestion, configuration(id=CONFIGURATION_ID, keys=(KeyState(id="pk_1", type="web", enabled=False),)))
+        configure(
+            ingestion, configuration(2, id=CONFIGURATION_ID, keys=(KeyState(id="pk_1", type="web", enabled=False),))
+        )
         refused = send(ingestion, signal("s1", email=profile), "/v1/signals/cart/add", key="pk_1")
         assert refused.status_code == 403
         wait_until(lambda: rig.read("SELECT count(*) FROM refused")[0][0], "the refusal to be kept")

@@ -45,7 +45,10 @@ def start_ingestion(settings: Settings, clock: Clock | None = None) -> Ingestion
 
 
 def configuration(version: int = 1, *, id: str = "c1", **more: Any) -> ConfigurationState:
-    """A configuration with one enabled key of each type: `pk_1`, `ak_1`, `sk_1:secret`."""
+    """A configuration with one enabled key of each type: `pk_1`, `ak_1`, `sk_1:secret`.
+
+    `version`: 2 where trigger's rig tells of its own one on the same broker, which is the first.
+    """
     values: dict[str, Any] = {
         "name": "Shop",
         "audience": AudienceState(id="a1", name="Customers", id_types=("email", "external")),
