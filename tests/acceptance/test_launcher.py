@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -22,15 +23,12 @@ Start = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def environment(folder: Path, tools: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A PATH with this Python, the tools every system has, and no uv; `tools` adds or replaces scripts."""
-    programs = folder / "programs"
-    programs.mkdir(exist_ok=True)
+    """A PATH of its own with this Python, the tools every system has, and no uv; `tools` adds or replaces scripts."""
+    programs = Path(mkdtemp(prefix="programs-", dir=folder))
     for name in ("sh", "cat", "cksum", "tr", "dirname", "readlink", "mkdir", "mv", "rm", "sleep"):
         found = shutil.which(name)
         assert found is not None
-        (programs / name).unlink(missing_ok=True)
         (programs / name).symlink_to(found)
-    (programs / "python3").unlink(missing_ok=True)
     (programs / "python3").symlink_to(sys._base_executable)  # type: ignore[attr-defined]
     for name, text in (tools or {}).items():
         (programs / name).unlink(missing_ok=True)
