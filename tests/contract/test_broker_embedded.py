@@ -247,7 +247,8 @@ def test_a_consumer_does_not_starve_beside_a_busy_publisher(broker: Broker) -> N
     thread = threading.Thread(target=flood)
     thread.start()
     consumer = broker.consumer([QUEUE.name])
-    taken, passed = [], []
+    taken: list[float] = []
+    passed: list[int] = []
     try:
         for _ in range(50):
             fresh = consumer.receive(500, 5.0)
