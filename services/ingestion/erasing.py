@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from contracts.erasures import ProfileErased
 from contracts.topology import Topology, erasures_queue
 from services.ingestion.leadership import Leadership
+from services.ingestion.queue_duty import QueueDuty
 from services.ingestion.spool.store import Spool
-from shared.broker import Broker, Consumer, Publisher
+from shared.broker import Broker, Delivery, Publisher
 from shared.clock import Clock
 from shared.erasing import Erase, answer_to
 
@@ -30,50 +33,19 @@ class Erasing:
         return {"spool": self._spool.erase(told.configuration, told.id_type, told.profile, told.at)}
 
 
-class EraseCustomers:
-    """Erases, where this machine leads, whom trigger tells of, and answers."""
+def erase_customers(
+    leadership: Leadership, broker: Broker, publisher: Publisher, topology: Topology, clock: Clock, erase: Erase
+) -> QueueDuty:
+    """The duty that erases whom trigger tells of, and answers.
 
-    name = "erase-customers"
+    A customer is erased before the answer goes, and the answer before the message is settled.
+    """
 
-    def __init__(
-        self,
-        leadership: Leadership,
-        broker: Broker,
-        publisher: Publisher,
-        topology: Topology,
-        clock: Clock,
-        erase: Erase,
-    ) -> None:
-        self._leadership = leadership
-        self._broker = broker
-        self._publisher = publisher
-        self._topology = topology
-        self._clock = clock
-        self._erase = erase
-        self._consumer: Consumer | None = None
+    def take(deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            answer = answer_to(delivery.body, READER, clock, erase)
+            if answer is not None:
+                publisher.publish(answer).result(_CONFIRM_WITHIN)
 
-    def step(self) -> float:
-        """Take what has come; a customer is erased before the answer goes, and the answer before the message."""
-        if not self._leadership.held():
-            return 0.5
-        try:
-            if self._consumer is None:
-                self._broker.declare(self._topology)
-                self._consumer = self._broker.consumer([erasures_queue(READER)])
-            deliveries = self._consumer.receive(20, 0.5)
-            for delivery in deliveries:
-                answer = answer_to(delivery.body, READER, self._clock, self._erase)
-                if answer is not None:
-                    self._publisher.publish(answer).result(_CONFIRM_WITHIN)
-            if deliveries:
-                self._consumer.ack(deliveries[-1])
-        except Exception:
-            self.stop()
-            raise
-        return 0.0
-
-    def stop(self) -> None:
-        """Give the queue back."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            consumer.drop()
+    queue = erasures_queue(READER)
+    return QueueDuty("erase-customers", leadership, broker, topology, queue, take, at_once=20)

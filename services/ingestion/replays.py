@@ -20,8 +20,9 @@ from services.ingestion.duties import bury
 from services.ingestion.intake import Intake
 from services.ingestion.keys import Keys
 from services.ingestion.leadership import Leadership
+from services.ingestion.queue_duty import QueueDuty
 from services.ingestion.refusals import Refusal, encodable
-from shared.broker import Broker, Consumer, Delivery, Message, Publisher
+from shared.broker import Broker, Delivery, Message, Publisher
 from shared.clock import Clock
 
 _AT_ONCE = 200
@@ -30,57 +31,35 @@ _MOST_FAULTS = 5
 _log = structlog.get_logger(__name__)
 
 
-class RereadRefused:
-    """Takes replays from the queue. A signal is confirmed before its outcome is told, and that before it is settled.
+def reread_refused(
+    leadership: Leadership,
+    broker: Broker,
+    publisher: Publisher,
+    topology: Topology,
+    keys: Keys,
+    intake: Intake,
+    clock: Clock,
+) -> QueueDuty:
+    """The duty that reads again what comes. Without knowing keys and domains nothing is taken: all would be refused."""
+    take = _Rereading(publisher, keys, intake, clock).take
+    return QueueDuty(
+        "reread-refused", leadership, broker, topology, REPLAYS, take, at_once=_AT_ONCE, ready=lambda: keys.known
+    )
+
+
+class _Rereading:
+    """Takes replays. A signal is confirmed before its outcome is told, and that before the replay is settled.
 
     What is cut off between is done once more: the signal keeps its id, so that it counts once.
     """
 
-    name = "reread-refused"
-
-    def __init__(
-        self,
-        leadership: Leadership,
-        broker: Broker,
-        publisher: Publisher,
-        topology: Topology,
-        keys: Keys,
-        intake: Intake,
-        clock: Clock,
-    ) -> None:
-        self._leadership = leadership
-        self._broker = broker
+    def __init__(self, publisher: Publisher, keys: Keys, intake: Intake, clock: Clock) -> None:
         self._publisher = publisher
-        self._topology = topology
         self._keys = keys
         self._intake = intake
         self._clock = clock
-        self._consumer: Consumer | None = None
 
-    def step(self) -> float:
-        """Read again what has come. Without knowing keys and domains nothing is taken: all would be refused."""
-        if not self._leadership.held() or not self._keys.known:
-            return 0.5
-        try:
-            if self._consumer is None:
-                self._broker.declare(self._topology)
-                self._consumer = self._broker.consumer([REPLAYS], prefetch=_AT_ONCE)
-            deliveries = self._consumer.receive(_AT_ONCE, 0.5)
-            if deliveries:
-                self._take(deliveries)
-                self._consumer.ack(deliveries[-1])
-        except Exception:
-            self.stop()
-            raise
-        return 0.0
-
-    def stop(self) -> None:
-        """Give the queue back."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            consumer.drop()
-
-    def _take(self, deliveries: Sequence[Delivery]) -> None:
+    def take(self, deliveries: Sequence[Delivery]) -> None:
         now = self._clock.now()
         signals: list[Message] = []
         answers: list[Message] = []

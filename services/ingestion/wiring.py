@@ -19,7 +19,7 @@ from services.ingestion.duties import (
     ReportRefusals,
     TellKeyUses,
 )
-from services.ingestion.erasing import EraseCustomers, Erasing
+from services.ingestion.erasing import Erasing, erase_customers
 from services.ingestion.handover import Handover
 from services.ingestion.intake import Intake
 from services.ingestion.key_uses import KeyUses
@@ -29,7 +29,7 @@ from services.ingestion.limits import Limits
 from services.ingestion.readiness import Readiness
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.refusal_reports import RefusalReports, crowded_by
-from services.ingestion.replays import RereadRefused
+from services.ingestion.replays import reread_refused
 from services.ingestion.requests import Gate
 from services.ingestion.segment.views import PUBLIC as SEGMENT_PUBLIC
 from services.ingestion.segment.views import segment_views
@@ -108,8 +108,8 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
         TellKeyUses(uses),
         FollowConfigurations(leadership, broker, publisher, topology, store),
         ReplayLost(leadership, broker, publisher, topology, settings.partitions),
-        EraseCustomers(leadership, broker, publisher, topology, clock, Erasing(spool)),
-        RereadRefused(leadership, broker, publisher, topology, keys, intake, clock),
+        erase_customers(leadership, broker, publisher, topology, clock, Erasing(spool)),
+        reread_refused(leadership, broker, publisher, topology, keys, intake, clock),
     )
     if spool is not None:
         duties = (*duties, KeepSpool(leadership, spool, publisher, clock, settings.partitions))
