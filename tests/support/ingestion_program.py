@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from tests.support.ingestion import PEPPER, settings_for, signals_in
 from tests.support.processes import free_ports, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+TAKING = 5.0
+"""Seconds: clients that go on sending may never leave a gap."""
 
 
 @dataclass(slots=True)
@@ -73,12 +76,13 @@ class IngestionProgram:
             self.process = None
 
     def take(self) -> list[Signal]:
-        """Take what lies in the partitions now."""
+        """Take what lies in the partitions now; where signals keep coming, those of the next seconds, too."""
+        end = time.monotonic() + TAKING
         broker = connect_broker(self.settings.broker_url, SystemClock())
         found: list[Signal] = []
         try:
             consumer = broker.consumer([partition_queue(number) for number in range(self.settings.partitions)])
-            while arrived := consumer.receive(1000, 0.2):
+            while time.monotonic() < end and (arrived := consumer.receive(1000, 0.2)):
                 found += signals_in(arrived)
                 consumer.ack(arrived[-1])
             consumer.drop()
