@@ -34,19 +34,30 @@ def refusal_reader(broker: Broker, rows: Rows, pepper: bytes, most_bytes: int) -
     def keep(deliveries: list[Delivery]) -> None:
         nonlocal since_looked
         found = _readable(deliveries)
-        try:
-            with connected(rows.database), rows.database.atomic():
-                keep_refusals(rows, _standing(rows, pepper, found))
-        except STORE_FAULTS:
-            raise
-        except Exception:  # what no database takes is no reason to keep no others from now on
-            _log.exception("refusals.not_kept", count=len(deliveries))
+        with connected(rows.database):
+            if not _kept(rows, pepper, found):
+                for each in found:
+                    if not _kept(rows, pepper, [each]):
+                        _log.error("refusals.not_kept", id=each.id)
         since_looked += sum(len(each.sent) for each in found)
         if since_looked > min(LOOKED_AT_AFTER, most_bytes):
             since_looked = 0
             _forget_contents(rows, most_bytes)
 
     return QueueReader(broker, REFUSALS, keep, passing=STORE_FAULTS)
+
+
+def _kept(rows: Rows, pepper: bytes, found: Sequence[SignalRefused]) -> bool:
+    """Whether all of them are kept now; what no database takes is no reason to keep no others."""
+    try:
+        with rows.database.atomic():
+            keep_refusals(rows, _standing(rows, pepper, found))
+    except STORE_FAULTS:
+        raise
+    except Exception:
+        _log.exception("refusals.failed", count=len(found))
+        return False
+    return True
 
 
 def _forget_contents(rows: Rows, most_bytes: int) -> None:

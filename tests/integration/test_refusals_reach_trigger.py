@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from contracts.configurations import KeyState
@@ -338,7 +339,7 @@ class Listening:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_what_no_database_takes_ends_no_keeping(stack: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_what_no_database_takes_keeps_no_other_away(stack: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     servers = stack == "servers"
     broker_url = request.getfixturevalue("rabbitmq_url") if servers else f"embedded://{tmp_path}/broker.db"
     database_url = request.getfixturevalue("postgres_url") if servers else f"sqlite:///{tmp_path}/trigger.db"
@@ -350,14 +351,17 @@ def test_what_no_database_takes_ends_no_keeping(stack: str, request: pytest.Fixt
     migrate(database, MIGRATIONS)
     rows = Rows(database)
     keeper = refusal_reader(broker, rows, b"pepper", 1_000_000)
-    keeper.start()
+    good = SignalRefused(id="before", at=1, status=422, code="invalid", reason="", configuration="c1")
+    odd = msgspec.structs.replace(good, id="odd", at=2**63)
     try:
-        tell(publisher, SignalRefused(id="odd", at=2**63, status=422, code="invalid", reason="", configuration="c1"))
-        wait_until(lambda: broker.depth(REFUSALS) == 0)
-        good = SignalRefused(id="good", at=1, status=422, code="invalid", reason="", configuration="c1")
-        tell(publisher, good)
+        for each in (good, odd, msgspec.structs.replace(good, id="beside")):
+            tell(publisher, each)
+        keeper.start()
         with connected(database):
-            wait_until(lambda: rows.execute("SELECT id FROM refused") == [("good",)])
+            kept = "SELECT id FROM refused ORDER BY id"
+            wait_until(lambda: rows.execute(kept) == [("before",), ("beside",)], 60)
+            tell(publisher, msgspec.structs.replace(good, id="after"))
+            wait_until(lambda: rows.execute(kept) == [("after",), ("before",), ("beside",)], 60)
     finally:
         keeper.stop()
         broker.close()

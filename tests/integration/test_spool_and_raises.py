@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from tests.support.ingestion import configuration, configure, send, settings_for
 from tests.support.proxy import Cable
 from tests.support.rabbitmq import RabbitMQNode
 
-PATIENCE = 12
+PATIENCE = 18
+DURATION = 4
+"""Seconds; longer than a machine's lease of two: what is due within that may be raised before the purchase is taken."""
 
 
 class Machine:
@@ -24,7 +27,9 @@ class Machine:
 
     def __init__(self, rig: Rig, node: RabbitMQNode, name: str) -> None:
         self.rig = rig
+        self._ends = contextlib.ExitStack()
         self.cable = Cable(node.port)
+        self._ends.callback(self.cable.close)
         url = rig.environment["MOMENTS_BROKER_URL"].replace(f":{node.port}/", f":{self.cable.port}/")
         self._settings = settings_for(
             rig.folder / name, MOMENTS_BROKER_URL=url, MOMENTS_PARTITIONS=str(PARTITIONS), MOMENTS_SPOOL="16"
@@ -34,6 +39,7 @@ class Machine:
 
     def _start(self) -> Ingestion:
         ingestion = start_ingestion(self._settings)
+        self._ends.callback(ingestion.close)
         configure(ingestion, configuration(2, id=CONFIGURATION_ID))
         return ingestion
 
@@ -60,9 +66,8 @@ class Machine:
         assert answer.status_code == 200, answer.get_json()
 
     def close(self) -> None:
-        """Stop in an orderly way."""
-        self.ingestion.close()
-        self.cable.close()
+        """Stop in an orderly way; once."""
+        self._ends.close()
 
 
 @pytest.fixture
@@ -71,6 +76,13 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path, rabbitmq_node: RabbitMQN
     with running_rig(request, tmp_path, "servers") as made:
         made.environment["MOMENTS_SPOOL_PATIENCE"] = str(PATIENCE)
         yield made
+
+
+@pytest.fixture
+def machines(rig: Rig, rabbitmq_node: RabbitMQNode) -> Iterator[Callable[[str], Machine]]:
+    """Makes machines, which end with the test, however it ends."""
+    with contextlib.ExitStack() as made:
+        yield lambda name: made.enter_context(contextlib.closing(Machine(rig, rabbitmq_node, name)))
 
 
 def state_of(rig: Rig, machine: Machine) -> str:
@@ -82,12 +94,12 @@ def state_of(rig: Rig, machine: Machine) -> str:
 @pytest.mark.rabbitmq
 @pytest.mark.postgresql
 def test_raises_wait_for_what_a_machine_keeps_back_until_it_signs_off_or_is_silent_for_too_long(
-    rig: Rig, rabbitmq_node: RabbitMQNode
+    rig: Rig, machines: Callable[[str], Machine]
 ) -> None:
     rig.started()
-    moment = rig.moment(duration="PT2S")
+    moment = rig.moment(duration=f"PT{DURATION}S")
     wait_until(lambda: rig.knows(moment), "the moment to be known")
-    first, second = Machine(rig, rabbitmq_node, "first"), Machine(rig, rabbitmq_node, "second")
+    first, second = machines("first"), machines("second")
     wait_until(lambda: state_of(rig, first) == state_of(rig, second) == "here", "both machines to be known")
 
     # One that is cut off keeps a purchase back: neither this cart nor any other may be raised before it has come.
@@ -98,7 +110,7 @@ def test_raises_wait_for_what_a_machine_keeps_back_until_it_signs_off_or_is_sile
     first.send("cyd")
     assert first.waiting == 2
     rig.listen_until(lambda: rig.applied(2), "the carts to be known")
-    threading.Event().wait(3.5)
+    threading.Event().wait(DURATION + 1.5)
     assert rig.raised() == set()
     assert (rig.recorded(), rig.pending()) == ({}, 2), (rig.folder / "worker.log").read_text()
 
@@ -127,4 +139,3 @@ def test_raises_wait_for_what_a_machine_keeps_back_until_it_signs_off_or_is_sile
     first.cable.mend()
     rig.listen_until(lambda: len(rig.raised()) == 5, "the sixth cart", 60)
     wait_until(lambda: state_of(rig, first) == "here", "it to be waited for again")
-    first.close()

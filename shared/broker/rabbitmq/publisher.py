@@ -33,6 +33,8 @@ _FLUSH = 5.0
 _WRITE = 100
 _CONFIRM_WAIT = 8.0
 _DECLARE_WAIT = 8.0
+_JITTER = random.Random()
+"""Of its own: a thread in the background changes nobody's seeded numbers."""
 
 _Entry = tuple[Message, "Future[None]"]
 
@@ -314,7 +316,7 @@ class RabbitMQPublisher:
             self._stop()
             return
         _log.warning("broker_unavailable", role="publisher", reason=reason)
-        self._loop.call_later(self._backoff * random.uniform(0.5, 1.0), self._connect)
+        self._loop.call_later(self._backoff * _JITTER.uniform(0.5, 1.0), self._connect)
         self._backoff = min(self._backoff * 2, _BACKOFF[1])
         if was_ready:
             self._refusal = None
