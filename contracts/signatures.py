@@ -9,13 +9,13 @@ import hmac
 
 TIMESTAMP_HEADER = "Signal-Timestamp"
 SIGNATURE_HEADER = "Signal-Signature"
-_PREFIX = "ss_"
+SIGNING_PREFIX = "ss_"
 _VERSION = "v1="
 
 
 def signing_secret(pepper: bytes, key_id: str) -> str:
     """The secret by which requests with a server key are signed; that of a key that is made anew is another."""
-    return _PREFIX + hmac.digest(pepper, f"moments:signing:{key_id}".encode(), "sha256").hex()
+    return SIGNING_PREFIX + hmac.digest(pepper, f"moments:signing:{key_id}".encode(), "sha256").hex()
 
 
 def signature_of(secret: str, timestamp: str, path: str, body: bytes) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from contracts.times import DAY, to_rfc3339
+from services.cli.administering import admin_token, config_service, is_id, moment_named
 from services.cli.failures import Failed, Unreachable
-from services.cli.keys import admin_token, config_service, is_id, moment_named
 from services.cli.options import environment, settings_from
 from services.cli.rest import Administration, administration
 from services.cli.serve import port_of, url_of

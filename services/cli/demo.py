@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from services.cli.keys import CONFIGURATIONS, pages_of, switch_key
+from services.cli.administering import CONFIGURATIONS, pages_of, switch_key
 from services.cli.rest import Administration
 from services.cli.shoppers import SITE
 

@@ -15,13 +15,15 @@ from typing import Any
 import click
 
 from contracts.times import SECOND, to_rfc3339
+from services.cli.credentials import Credentials, SigningSecret, advice, code_of
 from services.cli.failures import Failed, Unreachable
-from services.cli.formats import FORMATS, Record, UnreadableLog, UnreadableRow
+from services.cli.formats import FORMATS, Envelope, Record, UnreadableLog, UnreadableRow
 from services.cli.options import Url
 from services.cli.recorded import limited, opened
 from services.cli.rest import Answer, Client, NoAnswer
 from shared.clock import Clock, SystemClock
 
+PATH = "/v1/signals"
 MOST_ITEMS = 500
 MOST_BYTES = 400_000
 _LONGEST_PAUSE = 10.0
@@ -34,13 +36,14 @@ class GivenUp(Exception):
 
 @dataclass(slots=True)
 class Totals:
-    """What became of the signals; `refused` counts reasons."""
+    """What became of the signals; `refused` counts reasons, `codes` are those that stand behind them."""
 
     sent: int = 0
     accepted: int = 0
     retries: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
+    codes: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,13 @@ class Scheduled:
     body: bytes
 
 
-def schedule(records: Iterator[Record], start: int, speed: float) -> Iterator[Scheduled]:
+def schedule(
+    records: Iterator[Record], start: int, speed: float, *, consent: bool | None = None
+) -> Iterator[Scheduled]:
     """Re-time a log: the first signal at `start`, every gap divided by `speed`; `time` is the scheduled instant.
 
-    A signal recorded out of order is sent in its turn, with its own time.
+    A signal recorded out of order is sent in its turn, with its own time. `consent`: what each is to say of its
+    customer, in place of what was recorded; None: what was.
     """
     first: int | None = None
     latest = start
@@ -64,17 +70,28 @@ def schedule(records: Iterator[Record], start: int, speed: float) -> Iterator[Sc
         latest = max(latest, instant)
         envelope = {key: value for key, value in record.envelope.items() if key != "sentAt"}
         envelope["time"] = to_rfc3339(instant)
+        if consent is not None:
+            envelope = _saying(envelope, consent)
         yield Scheduled(latest, json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _saying(envelope: Envelope, consent: bool) -> Envelope:
+    """The signal with its customer's consent, or without, wherever it says so."""
+    data = envelope["data"]
+    said = {**data, "consent": consent} if "consent" in data else data
+    return {**envelope, "consent": consent, "data": said}
 
 
 @dataclass(slots=True)
 class Sender:
     """Sends scheduled signals when they are due; those not confirmed go again with the same ids.
 
-    `give_up`: seconds after which signals that ingestion does not take end the run with GivenUp.
+    `credentials`: in whose name; what is sent again is signed again. `give_up`: seconds after which signals that
+    ingestion does not take end the run with GivenUp.
     """
 
     client: Client
+    credentials: Credentials
     clock: Clock
     pause: Callable[[float], None]
     give_up: float
@@ -124,14 +141,16 @@ class Sender:
 
     def _post(self, batch: list[bytes]) -> tuple[list[bytes], str, float | None]:
         """One request: the signals that must go again, why, and the pause that ingestion asks for."""
+        body = b"[" + b",".join(batch) + b"]"
         try:
-            answer = self.client.send("POST", "/v1/signals", b"[" + b",".join(batch) + b"]")
+            answer = self.client.send("POST", PATH, body, self.credentials.headers(PATH, body, self.clock.now()))
         except NoAnswer as error:
             return batch, str(error), None
         if answer.status in (429, 502, 503, 504) or (answer.status in (401, 403) and self._may_be_new()):
             return batch, answer.reason(), answer.retry_after
         if answer.status != 200:
-            raise Failed(f"ingestion refused the request ({answer.status}): {answer.reason()}")
+            told = [f"ingestion refused the request ({answer.status}): {answer.reason()}"]
+            raise Failed("\n".join(told + advice([code_of(answer.document)])))
         return self._settle(batch, answer)
 
     def _may_be_new(self) -> bool:
@@ -152,6 +171,7 @@ class Sender:
                 self.totals.accepted += 1
             else:
                 self.totals.refused[f"{status} {reason_of(result)}"] += 1
+                self.totals.codes.add(code_of(result))
         return again, reason, answer.retry_after
 
 
@@ -204,6 +224,19 @@ class Speed(click.FloatRange):
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), required=True, help="How the file is written.")
 @click.option("--key", required=True, metavar="KEY", help="A server key with its secret: sk_…:secret")
+@click.option(
+    "--signing-secret",
+    type=SigningSecret(),
+    envvar="MOMENTS_SIGNING_SECRET",
+    metavar="SECRET",
+    default="",
+    help="Sign each request by it, with --key sk_… [default: $MOMENTS_SIGNING_SECRET, else they are not signed]",
+)
+@click.option(
+    "--consent/--no-consent",
+    default=None,
+    help="Say of every signal that its customer consents, or does not. [default: what the log says]",
+)
 @click.option("--url", type=Url(), default="http://127.0.0.1:8082", show_default=True, help="Ingestion.")
 @click.option(
     "--speed",
@@ -232,6 +265,8 @@ def send(  # noqa: PLR0913, PLR0917 - one argument for each option
     file: Path,
     format_: str,
     key: str,
+    signing_secret: str,
+    consent: bool | None,
     url: str,
     speed: float,
     run: str,
@@ -249,17 +284,19 @@ def send(  # noqa: PLR0913, PLR0917 - one argument for each option
       rees46  event_time,event_type,product_id,…,price,user_id,user_session (CSV, also .gz)
       jsonl   one signal per line as posted to /v1/signals
     """
+    if signing_secret and not key.startswith("sk_"):
+        raise click.UsageError("Only a server key signs: --key sk_…")
     totals = Totals()
     clock = SystemClock()
     shown = not as_json and sys.stderr.isatty()
     progress = _Progress(_count_rows(file, format_, limit) if shown else 0, shown)
-    client = Client(url, {"X-Api-Key": key})
-    sender = Sender(client, clock, time.sleep, give_up, progress, totals)
+    client = Client(url)
+    sender = Sender(client, Credentials(key, signing_secret), clock, time.sleep, give_up, progress, totals)
     given_up: str | None = None
     try:
         with opened(file) as lines:
             records = FORMATS[format_](lines, name=file.name, run=run, on_fault=_count_into(totals.unreadable))
-            sender.run(schedule(limited(records, limit), clock.now(), speed))
+            sender.run(schedule(limited(records, limit), clock.now(), speed, consent=consent))
     except UnreadableLog as error:
         raise Failed(f"{file}: {error}") from error
     except GivenUp as error:
@@ -303,3 +340,5 @@ def _summarise(totals: Totals, as_json: bool) -> None:
         click.echo(f"  {count} × {reason}")
     for reason, count in totals.unreadable.most_common():
         click.echo(f"  {count} rows not read: {reason}")
+    for text in advice(totals.codes):
+        click.echo(text)

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from services.cli.administering import config_service, connection_options
 from services.cli.failures import Failed
-from services.cli.keys import config_service, connection_options
 from services.cli.rest import Administration
 
 USERS = "/api/v1/users"

@@ -14,10 +14,10 @@ import msgspec
 from contracts.moments import MomentState, SettingsVersion
 from contracts.profiles import InvalidProfile, normalise_profile
 from contracts.signals import PROFILE_FIELDS
+from services.cli.administering import admin_token, config_service, is_id, moment_named
 from services.cli.backtest import CONFIGURATION, Assignment, Reading, settings_of, template_of
 from services.cli.failures import Failed
 from services.cli.formats import FORMATS, UnreadableLog
-from services.cli.keys import admin_token, config_service, is_id, moment_named
 from services.cli.options import Url, data_option, environment, settings_from
 from services.cli.recorded import opened
 from services.cli.rest import Administration, administration

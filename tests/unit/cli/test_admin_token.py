@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.cli.keys import admin_token
+from services.cli.administering import admin_token
 from shared.settings import Settings
 
 OTHER = "another-token-of-the-tests"

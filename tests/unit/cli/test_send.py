@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from contracts.signatures import signature_of
 from contracts.times import SECOND, from_rfc3339
+from services.cli.credentials import Credentials
+from services.cli.failures import Failed
 from services.cli.formats import Record
 from services.cli.rest import Client
 from services.cli.send import GivenUp, Scheduled, Sender, Totals, schedule, send
@@ -35,6 +38,7 @@ class Ingestion(HTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[list[dict[str, Any]]] = []
         self.keys: set[str | None] = set()
+        self.signed: list[tuple[str | None, str | None, bytes]] = []
         self.answers: list[Answering] = []
 
     @property
@@ -54,9 +58,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server = self.server
         assert isinstance(server, Ingestion)
-        signals = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        signals = json.loads(content)
         server.requests.append(signals)
         server.keys.add(self.headers["X-Api-Key"])
+        server.signed.append((self.headers["Signal-Timestamp"], self.headers["Signal-Signature"], content))
         answer = server.answers.pop(0) if server.answers else accept
         status, document = answer(signals)
         if status == 0:
@@ -89,8 +95,9 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def sender(ingestion: Ingestion, clock: ManualClock) -> Iterator[Sender]:
-    client = Client(ingestion.url, {"X-Api-Key": "sk_1:secret"})
-    yield Sender(client, clock, lambda seconds: clock.advance(int(seconds * SECOND) + 1), 30.0, lambda _: None)
+    client, credentials = Client(ingestion.url), Credentials("sk_1:secret")
+    pause = lambda seconds: clock.advance(int(seconds * SECOND) + 1)  # noqa: E731
+    yield Sender(client, credentials, clock, pause, 30.0, lambda _: None)
     client.close()
 
 
@@ -118,6 +125,39 @@ def test_a_signal_recorded_out_of_order_goes_in_its_turn_with_its_own_time() -> 
 
     assert [each.due - START for each in planned] == [0, 60 * SECOND, 60 * SECOND]
     assert from_rfc3339(json.loads(planned[2].body)["time"]) == START + 30 * SECOND
+
+
+@pytest.mark.parametrize("consent", [True, False])
+def test_what_a_log_says_of_consent_can_be_overruled(consent: bool) -> None:
+    silent = {"id": "1", "time": "", "data": {"email": "a"}}
+    said = {"id": "2", "time": "", "consent": not consent, "data": {"consent": not consent}}
+    recorded = [Record(1, 0, silent), Record(2, 0, said)]
+
+    as_it_was = [json.loads(each.body) for each in schedule(iter(recorded), START, 1)]
+    overruled = [json.loads(each.body) for each in schedule(iter(recorded), START, 1, consent=consent)]
+
+    assert ["consent" in each for each in as_it_was] == [False, True]
+    assert as_it_was[1]["data"] == {"consent": not consent}
+    assert [each["consent"] for each in overruled] == [consent, consent]
+    assert [each["data"] for each in overruled] == [{"email": "a"}, {"consent": consent}]
+
+
+def test_each_request_is_signed_when_it_is_sent_and_the_secret_of_the_key_stays_here(
+    sender: Sender, ingestion: Ingestion, clock: ManualClock
+) -> None:
+    sender.credentials = Credentials("sk_1:secret", "ss_1")
+    ingestion.answers = [lambda _: (503, {})] * 4
+
+    sender.run(due_now(2))
+
+    stamps = [stamp or "" for stamp, _, _ in ingestion.signed]
+    assert [signature for _, signature, _ in ingestion.signed] == [
+        signature_of("ss_1", stamp, "/v1/signals", content)
+        for stamp, (_, _, content) in zip(stamps, ingestion.signed, strict=True)
+    ]
+    assert stamps[0] == str(START // SECOND)
+    assert stamps[-1] == str(clock.now() // SECOND) > stamps[0]
+    assert ingestion.keys == {"sk_1"}
 
 
 def test_signals_are_sent_when_due_and_not_before(sender: Sender, ingestion: Ingestion, clock: ManualClock) -> None:
@@ -239,6 +279,37 @@ def test_refused_signals_end_with_1_and_their_reasons(ingestion: Ingestion, log:
     assert "3 × 403 foreign site" in out
 
 
+def test_what_to_do_about_refused_signals_is_told_once(ingestion: Ingestion, log: Path) -> None:
+    refusal = {"status": 403, "code": "no_consent", "reason": "no consent"}
+    ingestion.answers = [lambda signals: (200, {"results": [refusal] * len(signals)})]
+
+    code, out, _ = call(ingestion.url, log)
+
+    assert code == 1
+    assert out.count("--consent") == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        ("missing_signature", "--signing-secret"),
+        ("wrong_signature", "moments keys signing"),
+        ("wrong_secret", "sk_…:secret"),
+        ("stale_signature", "clock"),
+        ("disabled_key", "moments keys enable"),
+    ],
+)
+def test_a_request_that_is_refused_as_a_whole_says_what_to_do(
+    sender: Sender, ingestion: Ingestion, refusal: str, told: str
+) -> None:
+    ingestion.answers = [lambda _: (401, {"code": refusal, "detail": "so it is"})] * 100
+
+    with pytest.raises(Failed, match="so it is") as failed:
+        sender.run(due_now(1))
+
+    assert told in failed.value.message
+
+
 def test_nobody_at_the_url_ends_with_3(log: Path) -> None:
     code, _, err = call("http://127.0.0.1:9", log, "--give-up", "0.2")
 
@@ -254,6 +325,8 @@ def test_nobody_at_the_url_ends_with_3(log: Path) -> None:
         (["--format", "xml"], "--format"),
         (["--limit", "0"], "--limit"),
         (["no-such-file"], "no-such-file"),
+        (["--signing-secret", "the-secret-of-the-key"], "ss_"),
+        (["--key", "pk_1", "--signing-secret", "ss_1"], "sk_"),
     ],
 )
 def test_wrong_arguments_end_with_2_and_name_what_is_wrong(log: Path, given: list[str], said: str) -> None:
