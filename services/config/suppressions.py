@@ -14,6 +14,7 @@ from shared.clock import Clock
 from shared.http import NotFound
 
 BY_ERASURE = "an erasure"
+_NOBODY = "Nobody of this id is on the list."
 
 
 class Suppressions:
@@ -31,6 +32,21 @@ class Suppressions:
         with self._store.reading():
             found, total = self._store.suppressions.page(listing, configuration_id)
         return Page(items=tuple(found), page=listing.page, page_size=listing.page_size, total=total)
+
+    def standing(self, configuration_id: str, id_type: str, profile: str) -> Suppression | None:
+        """The entry of a customer, normalised, who is on the list now."""
+        subject = subject_of(self._pepper, configuration_id, id_type, profile).hex()
+        with self._store.reading():
+            found = self._store.suppressions.find(subject)
+        return found if found is not None and found.ended_at is None else None
+
+    def get(self, suppression_id: str) -> Suppression:
+        """An entry that stands; raises NotFound."""
+        with self._store.reading():
+            found = self._store.suppressions.find(suppression_id)
+        if found is None or found.ended_at is not None:
+            raise NotFound(_NOBODY)
+        return found
 
     def add(self, configuration_id: str, id_type: str, profile: str) -> Suppression:
         """Refuse a customer's signals from now on; one who is on the list stays as it is. Raises NotFound."""
@@ -59,7 +75,7 @@ class Suppressions:
         with self._store.transaction():
             former = self._store.suppressions.find(suppression_id, lock=True)
             if former is None or former.ended_at is not None:
-                raise NotFound("Nobody of this id is on the list.")
+                raise NotFound(_NOBODY)
             now = self._clock.now()
             ended = replace(former, version=former.version + 1, ended_at=now)
             self._store.suppressions.save(ended)

@@ -35,6 +35,7 @@ class Furnished:
     invitation: str
     trial: str
     erasure: str
+    suppression: str
     signals: tuple[str, ...]
     refused: str
     replay: str
@@ -89,6 +90,8 @@ def furnish(house: House) -> Furnished:
     trial = str(house.call("POST", "/api/v1/backtests", {"momentId": raised}, service="trigger").document["id"])
     whom = {"configuration": shop.id, "profile": "erased@example.com"}
     erasure = str(house.call("POST", "/api/v1/erasures", whom, service="trigger").document["id"])
+    refused_one = {"configuration": hostile_shop.id, "idType": "email", "profile": "nobody@example.com"}
+    suppression = str(house.call("POST", "/api/v1/suppressions", refused_one).document["id"])
     signals = house.call("GET", "/api/v1/signals/recent", service="trigger").document["items"]
     refused, replay = refuse_and_replay(house, shop)
     token = house.call("POST", "/api/v1/tokens", {"name": SCRIPT[:80], "scope": "read"}).document["made"]["id"]
@@ -107,6 +110,7 @@ def furnish(house: House) -> Furnished:
         invitation=invitation,
         trial=trial,
         erasure=erasure,
+        suppression=suppression,
         signals=tuple(each["id"] for each in signals),
         refused=refused,
         replay=replay,

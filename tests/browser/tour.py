@@ -95,6 +95,26 @@ TOUR = (
     Stop("segment-events", "segment_event_pages.show", lambda found: f"/configurations/{found.shop.id}/segment"),
     Stop("key-limits", "key_limit_pages.ask", lambda found: f"/configurations/{found.shop.id}/keys/web/limits"),
     Stop(
+        "suppressions",
+        "suppression_pages.show",
+        lambda found: f"/configurations/{found.hostile_shop.id}/suppressions?{CUSTOMER}",
+    ),
+    Stop(
+        "suppressions-none",
+        "suppression_pages.show",
+        lambda found: f"/configurations/{found.long_shop.id}/suppressions",
+    ),
+    Stop(
+        "suppress",
+        "suppression_pages.confirm",
+        lambda found: f"/configurations/{found.hostile_shop.id}/suppressions/new?{CUSTOMER}",
+    ),
+    Stop(
+        "suppress-no-more",
+        "suppression_pages.confirm_removal",
+        lambda found: f"/configurations/{found.hostile_shop.id}/suppressions/{found.suppression}/removal",
+    ),
+    Stop(
         "audience-delete",
         "configuration_key_pages.ask_deletion",
         lambda found: f"/configurations/{found.long_shop.id}/deletion",
@@ -120,8 +140,10 @@ TOUR = (
         "webhook_log_pages.confirm_redelivery",
         lambda found: f"/journeys/webhooks/{found.webhook}/redeliver",
     ),
+    Stop("customers", "profile_pages.profiles", lambda _: "/profiles"),
     Stop("profiles", "profile_pages.profiles", lambda _: "/profiles?id=ada%40example.com"),
     Stop("erase", "erasure_pages.confirm", lambda found: f"/profiles/erasure?configuration={found.shop.id}&{CUSTOMER}"),
+    Stop("receipts", "erasure_pages.receipts", lambda _: "/profiles/erasures"),
     Stop("receipt", "erasure_pages.receipt", lambda found: f"/profiles/erasures/{found.erasure}"),
     Stop("users", "user_pages.users", lambda _: "/settings/users"),
     Stop("user", "user_pages.user", lambda found: f"/settings/users/{found.person}"),

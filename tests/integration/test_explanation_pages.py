@@ -183,7 +183,16 @@ def test_a_customer_is_found_over_all_moments_and_led_to_each_explanation(lived:
         assert answer.status_code == 200
         assert "Nobody is known by that" in answer.text
         assert "<script>alert" not in answer.text
-    assert "Whom do you look for?" in lived.browser.get("/profiles").text
+    other_type = lived.browser.get(f"/profiles?id={ADA}&idType=deviceId")
+    assert "Nobody is known by that" in other_type.text
+
+
+def test_the_latest_customers_are_listed_and_led_to(lived: Explained) -> None:
+    listed = lived.browser.get("/profiles")
+
+    led = [unescape(each) for each in re.findall(r'href="(/profiles\?idType[^"]+)"', listed.text)]
+    assert "Lately seen" in listed.text
+    assert any("Cart reminder" in text_of(lived.browser.get(each).text) for each in led)
 
 
 def test_an_audience_whose_id_fits_into_no_address_hides_nobody_of_another(lived: Explained) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import pytest
 
-from contracts.configurations import ConfigurationState
+from contracts.configurations import AudienceState, ConfigurationState
 from services.trigger.store.records import save_configuration
 from shared.store import connected
 from tests.support.browsing import Browser, make_administrator, make_user
@@ -31,7 +33,8 @@ def known(installation: Installation) -> dict[str, str]:
     desk, shop = installation.desk, installation.config.make_configuration()
     desk.add("grace@example.com", configuration=shop["id"])
     with connected(desk.database), desk.database.atomic():
-        save_configuration(desk.rows, ConfigurationState(id=shop["id"], version=1, name="Shop"))
+        audience = AudienceState(id="list-1", name="Customers", id_types=("email",))
+        save_configuration(desk.rows, ConfigurationState(id=shop["id"], version=1, name="Shop", audience=audience))
     return {"configuration": shop["id"], "idType": "email", "id": "grace@example.com"}
 
 
@@ -55,6 +58,57 @@ def test_an_administrator_is_asked_then_led_to_a_receipt_and_the_log_names_nobod
     found = installation.desk.rows
     with connected(installation.desk.database):
         assert found.execute("SELECT profile, suppress FROM erasures") == [("grace@example.com", 1)]
+
+
+def test_receipts_are_listed_page_by_page_for_administrators(installation: Installation, browser: Browser) -> None:
+    assert "No customer was erased yet" in browser.get("/profiles/erasures").text
+    whom = known(installation)
+    for number in range(26):
+        browser.post("/profiles/erasure", {**whom, "id": f"{number}@example.com"})
+    editor = make_user(installation.config.service, "editor", "eve@example.com")
+
+    first = browser.get("/profiles/erasures")
+    following = re.search(r'rel="next" href="([^"]+)"', first.text)
+    assert following
+    second = browser.get(unescape(following[1]))
+
+    receipts = [set(re.findall(r"/profiles/erasures/([0-9a-f-]{36})", each.text)) for each in (first, second)]
+    assert [len(each) for each in receipts] == [25, 1]
+    assert not receipts[0] & receipts[1]
+    assert "Web shop" in first.text
+    assert "@example.com" not in first.text + second.text
+    assert browser.get("/profiles/erasures?cursor=nonsense").status_code == 200
+    assert editor.get("/profiles/erasures").status_code == 403
+    assert "/profiles/erasures" in browser.get("/profiles").text
+    assert "/profiles/erasures" not in editor.get("/profiles").text
+
+
+def test_a_receipt_that_is_not_done_is_looked_at_again(installation: Installation, browser: Browser) -> None:
+    receipt = browser.post("/profiles/erasure", known(installation)).headers["Location"].partition("?")[0]
+
+    underway = browser.get(f"{receipt}?part=state")
+    with connected(installation.desk.database), installation.desk.database.atomic():
+        installation.desk.rows.execute("UPDATE erasures SET state = 'done'")
+    done = browser.get(f"{receipt}?part=state")
+
+    assert ["data-settled" in each.text for each in (underway, done)] == [False, True]
+    assert "<html" not in underway.text
+    assert f"{receipt}?part=state" in browser.get(receipt).text
+
+
+def test_whose_signals_are_refused_is_told_where_they_are_known(installation: Installation, browser: Browser) -> None:
+    whom = known(installation)
+    seen = browser.get("/profiles?id=grace@example.com").text
+
+    installation.config.service.program.suppressions.add(whom["configuration"], "email", "grace@example.com")
+    refused = browser.get("/profiles?id=grace@example.com").text
+    editor = make_user(installation.config.service, "editor", "eve@example.com")
+
+    assert ["Their signals are refused" in each for each in (seen, refused)] == [False, True]
+    assert ["/suppressions/new?" in each for each in (seen, refused)] == [True, False]
+    assert "/removal" in refused
+    told = editor.get("/profiles?id=grace@example.com").text
+    assert ("Their signals are refused" in told, "/suppressions/" in told) == (True, False)
 
 
 def test_an_export_is_a_file_of_all_that_is_kept(installation: Installation, browser: Browser) -> None:

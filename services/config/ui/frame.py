@@ -37,6 +37,7 @@ class Place:
 PLACES = (
     Place("moments", "moment_pages.overview", "moment", "/moments"),
     Place("configurations", "configuration_pages.overview", "audience", "/configurations"),
+    Place("customers", "profile_pages.profiles", "customer", "/profiles"),
     Place("signals", "signal_pages.live", "signal", "/signals"),
     Place("journeys", "journey_pages.overview", "journey", "/journeys"),
     Place("settings", "settings_pages.overview", "settings", "/settings"),

@@ -95,11 +95,16 @@ def _told(entry: AuditEntry, names: dict[str, str]) -> Told:
     return Told(
         entry=entry,
         doing=t(doing) if known(doing) else entry.action,
-        name=str(document.get("name") or names.get(entry.resource_id) or entry.resource_id),
+        name=str(document.get("name") or names.get(entry.resource_id) or _short(entry)),
         differences=changed,
         of_other=entry.action not in _OF_THEMSELVES,
         opened=entry.before is not None and entry.after is not None and len(changed) <= _SHOWN_AT_ONCE,
     )
+
+
+def _short(entry: AuditEntry) -> str:
+    """What has no name, by its id; hashes as the suppression list shows them."""
+    return f"{entry.resource_id[:12]}…" if entry.kind == "suppression" else entry.resource_id
 
 
 def _asked() -> Asked:

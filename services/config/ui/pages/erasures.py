@@ -13,10 +13,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from services.config.access import needs
 from services.config.program import program
+from services.config.triggering import TriggerRefused
 from services.config.ui.frame import done_at, page
-from shared.http import Unprocessable
+from shared.http import NotFound, Unprocessable
 
 _LONGEST = 255
+_PAGE = 25
 _PATIENCE = 30.0
 
 blueprint = Blueprint("erasure_pages", __name__, url_prefix="/profiles")
@@ -59,10 +61,23 @@ def erase() -> AnyResponse:
     return redirect(done_at("erasure_pages.receipt", "customer_erased", erasure_id=receipt["id"]), 303)
 
 
+@blueprint.get("/erasures")
+@needs("admin")
+def receipts() -> tuple[str, int]:
+    """The receipts, the latest first."""
+    query = {"limit": _PAGE, "cursor": request.args.get("cursor", "")[:_LONGEST] or None}
+    try:
+        found = program().trigger.get("/api/v1/erasures", query)
+    except TriggerRefused:  # the cursor of another list
+        found = {"items": [], "next": None}
+    names = {each["configuration"]: _name_of(each["configuration"]) for each in found["items"]}
+    return page("pages/erasures.html", erasures=found["items"], next=found["next"], names=names, begun=not request.args)
+
+
 @blueprint.get("/erasures/<uuid:erasure_id>")
 @needs("admin")
 def receipt(erasure_id: UUID) -> tuple[str, int]:
-    """How far an erasure is, and what went."""
+    """How far an erasure is, and what went; `part` is what is loaded again."""
     found = program().trigger.get(f"/api/v1/erasures/{erasure_id}")
     counts = [
         (service, store, count)
@@ -70,7 +85,8 @@ def receipt(erasure_id: UUID) -> tuple[str, int]:
         for store, count in sorted(stores.items())
         if count
     ]
-    return page("pages/erasure.html", erasure=found, counts=counts)
+    template = "parts/erasure.html" if request.args.get("part") == "state" else "pages/erasure.html"
+    return page(template, erasure=found, counts=counts, name=_name_of(found["configuration"]))
 
 
 @blueprint.post("/export")
@@ -83,6 +99,14 @@ def export() -> Response:
     body = msgspec.json.format(msgspec.json.encode(document), indent=2)
     headers = {"Content-Disposition": 'attachment; filename="customer.json"', "Cache-Control": "no-store"}
     return Response(body, content_type="application/json", headers=headers)
+
+
+def _name_of(configuration_id: str) -> str:
+    """The name of an audience configuration; empty where it was deleted."""
+    try:
+        return program().configurations.get(configuration_id).name
+    except NotFound:
+        return ""
 
 
 def _whom(given: Any) -> Whom:

@@ -1,22 +1,27 @@
-"""A customer over all moments: what is known of them, and the way to the explanation of each moment."""
+"""Customers: the latest, and one over all moments with the way to the explanation of each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, request
 
+from contracts.signals import PROFILE_FIELDS
 from services.config.access import needs
 from services.config.program import program
-from services.config.resources import Listing, Moment
+from services.config.resources import Listing, Moment, Suppression
 from services.config.triggering import TriggerAway, TriggerRefused
 from services.config.ui.frame import page
 from services.config.ui.pages.erasures import erasure_url
+from services.config.ui.pages.suppressions import addition_url
 from shared.http import NotFound
 
 _MOST_AUDIENCES = 50
+_LATEST_OF = 10
+"""Audiences whose latest customers are shown: each is a question to trigger."""
+_MOST_LATEST = 20
 _MOST_MOMENTS = 50
 _LONGEST = 255
 
@@ -25,36 +30,73 @@ blueprint = Blueprint("profile_pages", __name__)
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a customer in one audience configuration, and its moments that have run."""
+    """What is known of a customer in one audience configuration, its moments that have run, and whether signals of
+    theirs are refused."""
 
     profile: dict[str, Any]
     moments: Sequence[Moment]
+    suppression: Suppression | None
 
 
 @blueprint.get("/profiles")
 @needs("viewer")
 def profiles() -> tuple[str, int]:
-    """Look a customer up by e-mail address, phone number or id."""
+    """Look a customer up by e-mail address, phone number or id; without any, the latest."""
     asked = request.args.get("id", "").strip()[:_LONGEST]
+    id_type = request.args.get("idType", "")
+    id_type = id_type if id_type in PROFILE_FIELDS else ""
     known: list[Known] | None = []
-    if asked and "\0" not in asked:
-        try:
-            known = [Known(each, _moments(each["audienceConfiguration"]["id"])) for each in _found(asked)]
-        except TriggerAway:
-            known = None
-    return page("pages/profiles.html", asked=asked, known=known, erasure_url=erasure_url)
+    latest: list[dict[str, Any]] = []
+    try:
+        if not asked:
+            latest = _latest()
+        elif "\0" not in asked:
+            known = [_known(each) for each in _found(asked, id_type)]
+    except TriggerAway:
+        known = None
+    return page(
+        "pages/profiles.html",
+        asked=asked,
+        id_type=id_type,
+        id_types=list(PROFILE_FIELDS),
+        known=known,
+        latest=latest,
+        erasure_url=erasure_url,
+        addition_url=addition_url,
+    )
 
 
-def _found(asked: str) -> list[dict[str, Any]]:
+def _known(profile: dict[str, Any]) -> Known:
+    configuration_id, named = profile["audienceConfiguration"]["id"], profile["profile"]
+    suppression = program().suppressions.standing(configuration_id, named["idType"], named["id"])
+    return Known(profile, _moments(configuration_id), suppression)
+
+
+def _found(asked: str, id_type: str) -> list[dict[str, Any]]:
     """What trigger knows, in every audience; an id may stand for several kinds of id."""
-    found: list[dict[str, Any]] = []
-    for audience in program().trigger.get("/api/v1/audiences")["items"][:_MOST_AUDIENCES]:
-        try:
-            path = f"/api/v1/audiences/{audience['id']}/profiles"
-            found += program().trigger.get(path, {"profile": asked})["items"]
-        except (TriggerRefused, NotFound):  # its id fits into no address, or it was deleted just now
-            continue
+    query: dict[str, str | int | None] = {"profile": asked, "idType": id_type or None}
+    found = [each for audience in _audiences()[:_MOST_AUDIENCES] for each in _of_audience(audience, query)]
     return sorted(found, key=lambda each: str(each["lastSeenAt"]), reverse=True)
+
+
+def _latest() -> list[dict[str, Any]]:
+    """Customers who are new, were changed, or had a moment raised lately."""
+    query: dict[str, str | int | None] = {"limit": _MOST_LATEST}
+    populous = [each for each in _audiences() if each["profiles"]][:_LATEST_OF]
+    found = [each for audience in populous for each in _of_audience(audience, query)]
+    return sorted(found, key=lambda each: str(each["lastSeenAt"]), reverse=True)[:_MOST_LATEST]
+
+
+def _audiences() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = program().trigger.get("/api/v1/audiences")["items"]
+    return found
+
+
+def _of_audience(audience: dict[str, Any], query: dict[str, str | int | None]) -> Iterator[dict[str, Any]]:
+    try:
+        yield from program().trigger.get(f"/api/v1/audiences/{audience['id']}/profiles", query)["items"]
+    except (TriggerRefused, NotFound):  # its id fits into no address, or it was deleted just now
+        return
 
 
 def _moments(configuration_id: str) -> list[Moment]:

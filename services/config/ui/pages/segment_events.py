@@ -27,7 +27,7 @@ blueprint = Blueprint("segment_event_pages", __name__, template_folder="../templ
 
 _PATH = "/configurations/<uuid:configuration_id>/segment"
 _SPARE = 3
-"""Empty rows for new events."""
+"""Empty rows for new events; all but the first are folded away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,7 @@ def _page(
         status,
         configuration=configuration,
         rows=[*rows, *(Row() for _ in range(_SPARE))],
+        spare=_SPARE,
         faults=faults or {},
         kinds=KINDS,
     )
