@@ -9,6 +9,7 @@ from typing import Any
 
 from contracts.moments import STATUSES
 from contracts.signals import PROFILE_FIELDS
+from contracts.stitching import ANONYMOUS
 
 Fragment = dict[str, Any]
 UTC_TIME = "RFC 3339 in UTC, with milliseconds or microseconds."
@@ -272,7 +273,9 @@ KEY_STATE: dict[str, Fragment] = {
     "secretHash": text("Hex HMAC-SHA256 of a server key's secret, keyed with the installation's pepper."),
     "expiresAt": micros("End of the overlap with the key that follows it; absent for a key without end."),
     "kinds": listing(
-        "The kinds of signals that it may send; absent: all of its touchpoint.", text("A kind, as cart/add.")
+        "The kinds of signals that it may send, and identify where it may tell who anonymous customers are; absent: all"
+        " of its touchpoint.",
+        text("A kind, as cart/add, or identify."),
     ),
     "signed": {"description": "Only requests that are signed are taken with it; of server keys alone."},
 }
@@ -383,7 +386,7 @@ SIGNAL_REFUSED: dict[str, Fragment] = {
     "origin": text("The Origin of the request, as its header said; absent when it had none."),
     "sent": text("The signal as it was read, as JSON text without secrets; absent when it is not kept."),
     "unkept": text("Why it is not kept, as a word; absent when it is, and in messages of older versions."),
-    "final": {"type": "boolean", "description": "What was wrong does not stand in `sent`: no replay can mend it."},
+    "final": {"type": "boolean", "description": "No replay can mend it: what was wrong does not stand in `sent`, say."},
 }
 
 SIGNAL_REPLAY: dict[str, Fragment] = {
@@ -426,7 +429,9 @@ PROFILE_ERASED: dict[str, Fragment] = {
     "erasure": text("The id of the erasure, for the answer.", format="uuid"),
     "at": micros("All that was received by then is meant."),
     "configuration": text("The id of the audience configuration."),
-    "idType": text("How the customer is addressed.", enum=ID_TYPES),
+    "idType": text(
+        "How the customer is addressed; anonymous: a visitor, by an anonymous id.", enum=sorted([*ID_TYPES, ANONYMOUS])
+    ),
     "profile": text("The customer's address, in normal form."),
     "suppress": {"description": "Signals of the customer are to be refused from now on."},
 }

@@ -14,6 +14,7 @@ import click
 
 from contracts.erasures import subject_of
 from contracts.profiles import InvalidProfile, normalise_profile
+from contracts.stitching import ANONYMOUS
 from contracts.times import to_rfc3339
 from services.cli.failures import Failed, Unreachable
 from services.cli.options import data_option, environment, settings_from
@@ -68,6 +69,8 @@ def erasure(erasure_id: str, profile: str, as_json: bool, data: str | None) -> N
 def _tell(found: list[Trace], whom: Erasure, returned: int) -> None:
     for trace in found:
         click.echo(f"{trace.where}: {trace.count}")
+    if found and whom.id_type == ANONYMOUS:
+        click.echo("What joined a customer is that customer's, and names the anonymous id: erase the customer, too.")
     if returned:
         click.echo(f"The customer has come back: {returned} signals since {to_rfc3339(whom.at)} are kept.")
     if not found:

@@ -8,6 +8,7 @@ import marshmallow as ma
 
 from contracts.profiles import InvalidProfile, normalise_profile
 from contracts.signals import PROFILE_FIELDS
+from contracts.stitching import ANONYMOUS
 from services.config.fields import Instant, Text
 from services.config.schemas import PageQuerySchema
 
@@ -43,7 +44,7 @@ class NewSuppressionSchema(ma.Schema):
 
     configuration = Text(200, metadata={"description": "The id of the audience configuration."}, required=True)
     id_type = ma.fields.String(
-        data_key="idType", load_default="email", validate=ma.validate.OneOf(list(PROFILE_FIELDS))
+        data_key="idType", load_default="email", validate=ma.validate.OneOf([*PROFILE_FIELDS, ANONYMOUS])
     )
     profile = ma.fields.String(
         required=True, metadata={"description": "The profile's value, as a sender writes it; it is normalised."}

@@ -23,13 +23,15 @@ from contracts.erasures import (
     subject_of,
 )
 from contracts.signals import decode_signal
+from contracts.stitching import ANONYMOUS
 from contracts.times import MINUTE
 from contracts.topology import ERASURES, PARTITIONS, partition_key
 from contracts.wire import encode
 from services.trigger.engine.application import ProfileId, profile_of
 from services.trigger.engine.membership import membership_of
+from services.trigger.stitching import Admitted, Anonymous
 from services.trigger.store import erasing as store
-from services.trigger.store.anonymous import erase_anonymous
+from services.trigger.store.anonymous import erase_anonymous, erase_visitor
 from services.trigger.store.cache import Cache
 from services.trigger.store.erasing import LoggedSignal
 from services.trigger.store.erasures import (
@@ -41,6 +43,7 @@ from services.trigger.store.erasures import (
     barred_signals,
     count_dropped,
     erased_at,
+    erased_since,
     erased_subjects,
     erasures_in,
     find_erasure,
@@ -92,6 +95,25 @@ class Eraser:
         _DROPPED.inc(len(dropped))
         return [each for n, each in enumerate(arrivals) if n not in dropped]
 
+    def admit_visitors(self, rows: Rows, arrivals: Sequence[Anonymous]) -> Admitted:
+        """The same of anonymous visitors and of who they are told to be; and up to when each was erased.
+
+        Also those whose tombstones are on their way: what was received before must join nobody any more.
+        """
+        subjects = {each.key: self._subject(each.visitor) for each in arrivals}
+        erased = erased_since(rows, set(subjects.values())) if arrivals else {}
+        if not erased:
+            return Admitted(arrivals)
+        until = {key: erased[subject] for key, subject in subjects.items() if subject in erased}
+        suspects = {n: each for n, each in enumerate(arrivals) if each.key in until}
+        names = {n: erased_signal_of(self._pepper, each.name) for n, each in suspects.items() if each.name}
+        barred = barred_signals(rows, names.values())
+        dropped = {n for n, each in suspects.items() if each.at <= until[each.key] or names.get(n) in barred}
+        signals = [suspects[n] for n in dropped if suspects[n].name]
+        count_dropped(rows, Counter(subjects[each.key] for each in signals))
+        _DROPPED.inc(len(signals))
+        return Admitted([each for n, each in enumerate(arrivals) if n not in dropped], until)
+
     def has_erased(self, rows: Rows, identity: ProfileId, received_at: int) -> bool:
         """Whether a customer was erased, by whichever worker, when or after something was received."""
         at = erased_at(rows, self._subject(identity))
@@ -108,10 +130,13 @@ class Eraser:
             return []
         profile = profile_key(identity)
         signals = store.signals_of(rows, profile, identity)
-        refused = store.refused_signals_of(rows, profile)
+        names = store.refused_signals_of(rows, profile, identity)
         counts = _erase_all(rows, identity, erasure.partition, signals, now)
+        if identity.id_type == ANONYMOUS:
+            held, counts["anonymous"] = erase_visitor(rows, profile, erasure.partition, erasure.at)
+            names += held
         cache.forget_profile(profile)
-        self._bar(rows, [each for each in signals if each.received_at <= erasure.at], refused, now)
+        self._bar(rows, [each for each in signals if each.received_at <= erasure.at], names, now)
         self._outbox.add([erased_message(erasure)])
         add_erased_counts(rows, erasure_id, SERVICE, counts)
         note_erased(rows, erasure_id, now)
@@ -121,10 +146,10 @@ class Eraser:
         _log.info("erasing.erased", erasure=erasure_id, **counts)
         return [_arrival(each, erasure.partition) for each in signals if each.received_at > erasure.at]
 
-    def _bar(self, rows: Rows, signals: Sequence[LoggedSignal], refused: Sequence[bytes], now: int) -> None:
+    def _bar(self, rows: Rows, signals: Sequence[LoggedSignal], names: Sequence[bytes], now: int) -> None:
         """No repeat of a signal, and no replay of a refused one, is taken for as long as repeats are recognised."""
         recent = [each.key for each in signals if each.received_at > now - SIGNALS_BARRED]
-        keys = [erased_signal_of(self._pepper, key) for key in (*recent, *refused)]
+        keys = [erased_signal_of(self._pepper, key) for key in (*recent, *names)]
         bar_signals(rows, keys, now + SIGNALS_BARRED)
 
     def _erased_at(self, arrival: Arrival) -> int | None:

@@ -7,7 +7,7 @@ the outbox into the profile's partition in one message, and to journeys one by o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from contracts.signals import ProfileReference, Reference, Signal, decode_signal
@@ -37,7 +37,7 @@ from services.trigger.store.anonymous import (
     refresh_links,
     release,
 )
-from services.trigger.store.keys import profile_key
+from services.trigger.store.keys import profile_key, signal_key
 from services.trigger.store.rows import Rows
 from shared.broker import Message
 from shared.outbox import Outbox
@@ -58,6 +58,32 @@ class Anonymous:
     key: bytes
     told: Signal | Identified
     body: bytes
+
+    @property
+    def visitor(self) -> ProfileId:
+        """The anonymous id, as that of a customer."""
+        told = self.told
+        name = told.anonymous if isinstance(told, Identified) else told.profile
+        return ProfileId(told.configuration, ANONYMOUS, name)
+
+    @property
+    def at(self) -> int:
+        """When it was received, µs."""
+        return self.told.at if isinstance(self.told, Identified) else self.told.received_at
+
+    @property
+    def name(self) -> bytes:
+        """What makes two copies of a signal the same; empty for who it is."""
+        told = self.told
+        return b"" if isinstance(told, Identified) else signal_key(self.key, told.source, told.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What is left of what came, after what is of erased visitors. `until`: key of an erased visitor → up to when."""
+
+    arrivals: Sequence[Anonymous]
+    until: Mapping[bytes, int] = field(default_factory=dict)
 
 
 def anonymous_arrival(partition: int, told: Signal | Identified, body: bytes) -> Anonymous:
@@ -149,31 +175,42 @@ IsErased = Callable[[Rows, ProfileId, int], bool]
 """Whether a profile was erased when or after something was received."""
 IsSuppressed = Callable[[ProfileId], bool]
 """Whether a profile's signals are refused."""
+Admit = Callable[[Rows, Sequence[Anonymous]], Admitted]
+"""Leaves out what is of erased visitors."""
 
 
 class Stitcher:
     """Takes what came of anonymous customers. `partitions`: how many there are."""
 
     def __init__(
-        self, outbox: Outbox, partitions: int, is_erased: IsErased, is_suppressed: IsSuppressed = lambda _: False
+        self,
+        outbox: Outbox,
+        partitions: int,
+        is_erased: IsErased,
+        is_suppressed: IsSuppressed = lambda _: False,
+        admit: Admit = lambda _, arrivals: Admitted(arrivals),
     ) -> None:
         self._outbox = outbox
         self._partitions = partitions
         self._is_erased = is_erased
         self._is_suppressed = is_suppressed
+        self._admit = admit
 
     def take(self, rows: Rows, arrivals: Sequence[Anonymous], now: int) -> None:
         """Hold, or hand on, inside the caller's transaction. Who somebody is counts for the whole batch."""
-        if not arrivals:
+        admitted = self._admit(rows, arrivals)
+        if not admitted.arrivals:
             return
-        books = self._books(rows, arrivals)
+        books = self._books(rows, admitted)
         add_links(rows, [(key, link) for key, book in books.items() for link in book.told])
         refresh_links(rows, [(key, book.used) for key, book in books.items() if book.links and book.used])
         counts: dict[int, Counter[str]] = defaultdict(Counter)
         released = release(rows, [key for key, book in books.items() if book.told], now)
         for each in released:
-            books[each.key].released.append(each)
-            counts[books[each.key].partition]["stitched"] += 1
+            erased = each.received_at <= admitted.until.get(each.key, -1)  # its tombstone is on its way
+            counts[books[each.key].partition]["erased" if erased else "stitched"] += 1
+            if not erased:
+                books[each.key].released.append(each)
         for book in books.values():
             if book.links:
                 fresh = hand_on(rows, book.signals, now)
@@ -185,13 +222,15 @@ class Stitcher:
         for partition, found in counts.items():
             count_anonymous(rows, partition, found)
 
-    def _books(self, rows: Rows, arrivals: Sequence[Anonymous]) -> dict[bytes, _Book]:
-        known = links_of(rows, {each.key for each in arrivals})
+    def _books(self, rows: Rows, admitted: Admitted) -> dict[bytes, _Book]:
+        known = links_of(rows, {each.key for each in admitted.arrivals})
         books: dict[bytes, _Book] = {}
-        for each in arrivals:
+        for each in admitted.arrivals:
             book = books.get(each.key)
             if book is None:
-                book = books[each.key] = _Book(each.partition, known.get(each.key, []))
+                until = admitted.until.get(each.key, -1)
+                links = [link for link in known.get(each.key, []) if link.at > until]
+                book = books[each.key] = _Book(each.partition, links)
             if isinstance(each.told, Identified):
                 book.tell(each.told, lambda identity, at: self._is_erased(rows, identity, at))
             else:

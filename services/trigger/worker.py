@@ -91,7 +91,10 @@ class Worker:
         self._outbox = Outbox(self._database, clock, self._relay.nudge)
         self._eraser = Eraser(settings.secret_pepper, self._outbox)
         self._suppressed = Suppressed(settings.secret_pepper)
-        self._stitcher = Stitcher(self._outbox, settings.partitions, self._eraser.has_erased, self._suppressed.has)
+        self._stitcher = Stitcher(
+            *(self._outbox, settings.partitions, self._eraser.has_erased, self._suppressed.has),
+            self._eraser.admit_visitors,
+        )
         self._follower = Follower(broker, self._publisher, settings.trigger_name)
         self._refusals = Refusals(settings, Rows(self._database), broker, self._publisher, clock)
         self._keeper = Keeper(DUTIES, self._transaction, self._house)

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from contracts.configurations import ConfigurationState
 from contracts.erasures import ErasureDone
 from contracts.signals import ProfileReference, Reference, SignalData, decode_signal, encode_signal
+from contracts.stitching import ANONYMOUS, STITCHED_ID_PREFIX, Identified
 from contracts.times import SECOND, to_datetime
 from contracts.topology import ERASURE_READERS
 from contracts.wire import SignalRefused, encode
@@ -24,6 +25,7 @@ from services.trigger.engine.membership import membership_of
 from services.trigger.erasing import Eraser
 from services.trigger.housekeeping.house import House
 from services.trigger.registry import Registry
+from services.trigger.stitching import Anonymous, Stitcher, anonymous_arrival
 from services.trigger.store.anonymous import Link, add_links, anonymous_key, held_signal, hold
 from services.trigger.store.backtests import add_job, claim_next, finish_job
 from services.trigger.store.cache import Cache
@@ -299,6 +301,119 @@ def test_a_customer_who_was_erased_is_not_known_again_by_what_was_told_before(pl
     assert eraser.has_erased(place.rows, ADA, at)
     assert not eraser.has_erased(place.rows, ADA, at + 1)
     assert not eraser.has_erased(place.rows, BOB, at)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["not known yet", "told to be Bob"])
+def test_a_visitor_who_is_erased_is_gone_and_no_repeat_brings_anything_back(place: Place, known: bool) -> None:
+    """By an anonymous id; what joined a customer stays the customer's, and so does what came since the request."""
+    keep_refusals(place.rows, [refused_visitor("r-1", "a-1"), refused_visitor("r-2", "a-2")])
+    visited(place, "a-1", "s1", "s2")
+    visited(place, "a-2", "s1")
+    if known:
+        told(place, "a-1", BOB)
+
+    erasure_id = place.erase(VISITOR)
+    assert "refused" in place.texts("a-2")
+    assert set(place.texts("a-1")) <= {"erasures", "outbox"}
+    place.clock.advance(1)
+    visited(place, "a-1", "s1", "s3", at=place.clock.now() - 1)
+    visited(place, "a-1", "s1")
+    told(place, "a-1", ADA, at=place.clock.now() - 1)
+    visited(place, "a-1", "s4")
+    with place.database.atomic():  # a replay of what was refused, underway meanwhile
+        stitcher(place).take(place.rows, [arrival("a-1", "r-1", place.clock.now())], place.clock.now())
+
+    assert held(place) == {("a-1", "s4"), ("a-2", "s1")}
+    assert len(bundles(place)) == int(known)
+    receipt = find_erasure(place.rows, erasure_id)
+    assert receipt is not None
+    assert receipt.dropped == 4
+    for _ in ERASURE_READERS:
+        place.sweep()
+        place.clock.advance(AGAIN_AFTER)
+    assert held(place) == {("a-1", "s4"), ("a-2", "s1")}
+
+
+def test_who_a_visitor_is_joins_nothing_once_an_erasure_is_asked_for(place: Place) -> None:
+    """The tombstone is behind it in the queue."""
+    visited(place, "a-1", "s1")
+    place.clock.advance(1)
+    place.erasures.request(VISITOR, suppress=False, requested_by="a test")
+    place.clock.advance(1)
+
+    visited(place, "a-1", "s2")
+    told(place, "a-1", BOB)
+
+    (bundle,) = bundles(place)
+    assert b'"id":"s2"' in bundle
+    assert b'"id":"s1"' not in bundle
+
+
+def test_an_audit_of_a_visitor_says_where_the_id_still_stands(place: Place) -> None:
+    visited(place, "a-visitor", "s1")
+    told(place, "a-visitor", BOB)
+    erasure_id = place.erase(ProfileId("c1", ANONYMOUS, "a-visitor"))
+
+    said = audited(place, erasure_id, "a-visitor").output
+    assert "trigger: outbox.body" in said
+    assert "What joined a customer is that customer's" in said
+
+
+VISITOR = ProfileId("c1", ANONYMOUS, "a-1")
+
+
+def arrival(visitor: str, name: str, at: int) -> Anonymous:
+    """A signal of a visitor, received at an instant."""
+    data = SignalData(
+        signal="page/view",
+        audience_configuration=Reference("c1"),
+        audience=Reference("a"),
+        profile=ProfileReference(ANONYMOUS, visitor),
+        received_at=to_datetime(at),
+        touchpoint="web",
+    )
+    body = encode_signal(id=name, source="pk_1", time=at, data=data)
+    return anonymous_arrival(0, decode_signal(body), body)
+
+
+def stitcher(place: Place) -> Stitcher:
+    """As the worker has it."""
+    eraser = Eraser(place.settings.secret_pepper, place.outbox)
+    return Stitcher(place.outbox, 4, eraser.has_erased, admit=eraser.admit_visitors)
+
+
+def visited(place: Place, visitor: str, *names: str, at: int | None = None) -> None:
+    """Signals of a visitor come."""
+    at = place.clock.now() if at is None else at
+    with place.database.atomic():
+        stitcher(place).take(place.rows, [arrival(visitor, name, at) for name in names], place.clock.now())
+
+
+def told(place: Place, visitor: str, whom: ProfileId, at: int | None = None) -> None:
+    """It comes who a visitor is."""
+    at = place.clock.now() if at is None else at
+    who = Identified(configuration="c1", anonymous=visitor, id_type=whom.id_type, profile=whom.profile, time=at, at=at)
+    with place.database.atomic():
+        stitcher(place).take(place.rows, [anonymous_arrival(0, who, b"")], place.clock.now())
+
+
+def held(place: Place) -> set[tuple[str, str]]:
+    """Visitor and id of what is held."""
+    rows = place.rows.execute("SELECT body FROM anonymous_signals WHERE handed_at IS NULL")
+    signals = [decode_signal(bytes(body)) for (body,) in rows]
+    return {(each.profile, each.id) for each in signals}
+
+
+def bundles(place: Place) -> list[bytes]:
+    """What joins customers, as it goes into their partitions."""
+    sql = "SELECT body FROM outbox WHERE message_id LIKE ? ORDER BY id"
+    return [bytes(body) for (body,) in place.rows.execute(sql, (f"{STITCHED_ID_PREFIX}%",))]
+
+
+def refused_visitor(name: str, visitor: str) -> SignalRefused:
+    """A signal of a visitor that was refused: of such a one no profile is told."""
+    sent = {"id": name, "data": {"signal": "page/view", "idType": "anonymous", "anonymousId": visitor}}
+    return refusal(name, signal=name, key="pk_1", sent=json.dumps(sent))
 
 
 def test_a_value_that_stands_in_what_others_sent_takes_nothing_of_theirs(place: Place) -> None:

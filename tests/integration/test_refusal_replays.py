@@ -376,12 +376,13 @@ def test_an_erasure_takes_refused_signals_also_where_the_address_stands_unread(d
 
 
 def test_an_erasure_bars_refused_signals_by_the_source_that_they_would_have(desk: Desk) -> None:
-    ada = profile_key(ProfileId("c1", "email", "ada@example.com"))
+    whom = ProfileId("c1", "email", "ada@example.com")
+    ada = profile_key(whom)
     refuse(desk, "a", profile="ada@example.com", id_type="email")
     refuse(desk, "b", profile="ada@example.com", id_type="email", source="till")
 
     with connected(desk.database):
-        found = refused_signals_of(desk.rows, ada)
+        found = refused_signals_of(desk.rows, ada, whom)
 
     assert found == [signal_key(ada, "pk_1", "a"), signal_key(ada, "till", "b")]
 

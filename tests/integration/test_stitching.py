@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,9 +24,18 @@ from contracts.topology import CONFIGURATION, JOURNEYS, STATE_SUPPRESSION, Bindi
 from contracts.wire import encode
 from services.ingestion.wiring import Ingestion
 from services.trigger.store.anonymous import MOST_HELD
+from services.trigger.wiring import Trigger
 from shared.broker import Message
 from shared.clock import SystemClock
-from tests.integration.trigger_rig import PARTITIONS, SITE, STACKS, Rig, running_rig, wait_until
+from tests.integration.trigger_rig import (
+    CONFIGURATION_ID,
+    PARTITIONS,
+    SITE,
+    STACKS,
+    Rig,
+    running_rig,
+    wait_until,
+)
 from tests.support.ingestion import configuration, configure, settings_for, start_ingestion
 
 SERVER_KEY = "sk_1:secret"
@@ -329,3 +339,50 @@ def test_nothing_joins_a_customer_whose_signals_are_refused_until_they_are_taken
 
     wait_until(lambda: house.of(user)[last["messageId"]] == 1, "the last signal")
     assert house.of(user).total() == 2
+
+
+def test_a_visitor_is_exported_and_erased_by_the_anonymous_id(house: House) -> None:
+    """Over REST, while the worker runs; what the visitor sends afterwards is as of somebody new."""
+    anonymous, user = new("a"), new("u")
+    first, wrong, later = added(anonymous), added(anonymous) | {"timestamp": "soon"}, added(anonymous)
+    path = f"/api/v1/profiles/{CONFIGURATION_ID}/anonymous/{anonymous}"
+    house.post(first, wrong)
+
+    with trigger_rest(house.rig) as ask:
+        export = f"{path}/export"
+        wait_until(lambda: ask("GET", export)["heldSignals"] and ask("GET", export)["refusedSignals"], "both")
+        whom = {"configuration": CONFIGURATION_ID, "idType": "anonymous", "profile": anonymous}
+        exported = ask("POST", "/api/v1/exports", json=whom)
+        receipt = ask("DELETE", path, 202)
+        where = f"/api/v1/erasures/{receipt['id']}"
+        wait_until(lambda: ask("GET", where)["state"] != "requested", "the tombstone")
+        emptied = ask("GET", export)
+        house.post(first)
+        house.post(later)
+        wait_until(lambda: [each["id"] for each in ask("GET", export)["heldSignals"]] == [later["messageId"]], "it")
+        house.post(identified(anonymous, user))
+        wait_until(lambda: house.of(user) == Counter({later["messageId"]: 1}), "what came later to join")
+        linked, erased = ask("GET", export), ask("GET", where)
+
+    assert [each["id"] for each in exported["heldSignals"]] == [first["messageId"]]
+    assert [each["signal"] for each in exported["refusedSignals"]] == [wrong["messageId"]]
+    assert {name for name, value in emptied.items() if value} == {"exportedAt", "audienceConfiguration", "profile"}
+    assert (erased["idType"], erased["dropped"]) == ("anonymous", 1)
+    assert {store: n for store, n in erased["erased"]["trigger"].items() if n} == {"anonymous": 1, "refused": 1}
+    assert [each["profile"] for each in linked["anonymousIds"]] == [{"idType": "external", "id": user}]
+
+
+@contextmanager
+def trigger_rest(rig: Rig) -> Iterator[Callable[..., Any]]:
+    """Trigger's REST, which answers with the document."""
+    trigger = Trigger(rig.settings, rig.clock)
+    trigger.start()
+    client = trigger.app.test_client()
+
+    def answer(method: str, path: str, status: int = 200, **given: Any) -> Any:
+        found = client.open(path, method=method, headers={"Authorization": "Bearer a-token-for-the-tests"}, **given)
+        assert found.status_code == status, found.get_data()
+        return found.get_json(force=True)
+
+    yield answer
+    trigger.close()

@@ -25,6 +25,9 @@ EMAIL = "bob@example.com"
         ("external", "2026", '{"customerId":2026.0}'),
         ("external", "A/7", '{"profile":{"idType":"external","id":"a/7"}}'),
         ("external", 'say "x"', '{"customerId":"say \\"x\\""}'),
+        ("anonymous", "a-1", '{"data":{"idType":"anonymous","anonymousId":"A-1"}}'),
+        ("anonymous", "a-1", '{"profile":{"idType":"anonymous","id":"a-1"}}'),
+        ("anonymous", "7", '{"anonymous_id": 7}'),
     ],
 )
 def test_a_value_is_found_in_whatever_spelling(id_type: str, value: str, body: str) -> None:
@@ -45,6 +48,10 @@ def test_a_value_is_found_in_whatever_spelling(id_type: str, value: str, body: s
         ("external", "2026", '{"customerId":"12026"}'),
         ("external", "cart/add", '{"signal":"cart/add","customerId":"7"}'),
         ("external", "email", '{"email":"ada@example.com","idType":"email"}'),
+        ("anonymous", "a-1", '{"customerId":"a-1"}'),
+        ("anonymous", "a-1", '{"anonymousId":"a-12"}'),
+        ("anonymous", "a@b.example", '{"email":"a@b.example"}'),
+        ("external", "a-1", '{"anonymousId":"a-1"}'),
     ],
 )
 def test_a_part_of_something_else_is_not_the_value(id_type: str, value: str, body: str) -> None:

@@ -8,10 +8,13 @@ import marshmallow as ma
 
 from contracts.profiles import InvalidProfile, normalise_profile
 from contracts.signals import PROFILE_FIELDS
+from contracts.stitching import ANONYMOUS
 from services.trigger.api.cursors import Cursor, Number, Word
 from services.trigger.api.schemas import PageQuerySchema, next_page
 from services.trigger.store.erasures import DONE, ERASED, REQUESTED
 
+_ID_TYPES = (*PROFILE_FIELDS, ANONYMOUS)
+"""Of those who can be erased and exported: also a visitor of whom nothing but an anonymous id is known."""
 _LONGEST = 255
 _NO_NUL = ma.validate.Regexp(rf"\A[^\x00]{{1,{_LONGEST}}}\Z", error="A text without the character NUL is needed.")
 _SUPPRESS = "Refuse the customer's signals from now on."
@@ -19,7 +22,7 @@ _SUPPRESS = "Refuse the customer's signals from now on."
 
 def meant(id_type: str, value: Any) -> str:
     """The value that stands for a customer, as ingestion reads it (DOMAIN §2.1); raises ValidationError."""
-    if id_type not in PROFILE_FIELDS:
+    if id_type not in _ID_TYPES:
         raise ma.ValidationError(f"There is no idType {id_type}.", "idType")
     try:
         found = normalise_profile(id_type, value)
@@ -44,8 +47,8 @@ class WhomSchema(ma.Schema):
     )
     idType = ma.fields.String(  # noqa: N815 - as on the wire
         load_default="email",
-        validate=ma.validate.OneOf(list(PROFILE_FIELDS)),
-        metadata={"description": "What the profile's value is."},
+        validate=ma.validate.OneOf(_ID_TYPES),
+        metadata={"description": "What the profile's value is; `anonymous`: the anonymous id of a visitor."},
     )
     profile = ma.fields.String(
         required=True, metadata={"description": "The profile's value, as a sender writes it; it is normalised."}

@@ -107,7 +107,8 @@ def export(configuration: str, id_type: str, profile: str) -> Any:
     """Export all that is kept of a customer.
 
     One JSON document: `known` with the attributes, and lists of `signals`, `processes`, `outcomes`, `recoveries`,
-    `refusedSignals`, `anonymousIds` and `deliveries` to webhooks, each as it is kept. It is written while it is read.
+    `refusedSignals`, `anonymousIds`, `heldSignals` and `deliveries` to webhooks, each as it is kept. It is written
+    while it is read.
     """
     return _exported(named(configuration, id_type, profile))
 

@@ -209,6 +209,30 @@ def erase_anonymous(rows: Rows, profile: bytes) -> int:
     return rows.change("DELETE FROM anonymous_links WHERE profile_key = ?", (profile,))
 
 
+def erase_visitor(rows: Rows, key: bytes, partition: int, until: int) -> tuple[list[bytes], int]:
+    """Delete what is held of an anonymous id and was received by an instant, who it was told to be by then, and what is
+    known of signals that were handed on: the names of all these signals, and how many rows went.
+
+    What was handed on is the profile's; only hashes of it stood here.
+    """
+    found = rows.execute(
+        "SELECT signal_key, handed_at FROM anonymous_signals WHERE key = ? AND received_at <= ?", (key, until)
+    )
+    count_anonymous(rows, partition, {"erased": sum(handed_at is None for _, handed_at in found)})
+    signals = rows.change("DELETE FROM anonymous_signals WHERE key = ? AND received_at <= ?", (key, until))
+    links = rows.change("DELETE FROM anonymous_links WHERE key = ? AND at <= ?", (key, until))
+    return [bytes(name) for name, _ in found], signals + links
+
+
+def held_page(rows: Rows, key: bytes, after: int, limit: int) -> list[tuple[int, bytes]]:
+    """Some of what is held of an anonymous id, after a place: place and body."""
+    found = rows.execute(
+        "SELECT id, body FROM anonymous_signals WHERE key = ? AND handed_at IS NULL AND id > ? ORDER BY id LIMIT ?",
+        (key, after, limit),
+    )
+    return [(int(place), bytes(body)) for place, body in found]
+
+
 def forget_anonymous(rows: Rows, before: int, handed_before: int) -> tuple[int, int]:
     """Delete, up to a chunk, what was received and the links that were used before an instant, and what is known of
     signals that were handed on before another: how many held signals, how many other rows.
@@ -231,7 +255,7 @@ def forget_anonymous(rows: Rows, before: int, handed_before: int) -> tuple[int, 
 
 
 def count_anonymous(rows: Rows, partition: int, counts: Mapping[str, int]) -> None:
-    """Add to the counters `held`, `stitched`, `forwarded`, `dropped`, `expired` of a partition."""
+    """Add to the counters `held`, `stitched`, `forwarded`, `dropped`, `expired`, `erased` of a partition."""
     rows.insert(
         "anonymous_counts",
         {"partition": "int4", "counter": "text", "value": "int8"},

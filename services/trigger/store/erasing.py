@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from contracts.signals import UnreadableSignal, decode_signal
+from contracts.stitching import ANONYMOUS
 from contracts.times import DAY
-from contracts.wire import decode_signal_refused
+from contracts.wire import SignalRefused, decode_signal_refused
 from services.trigger.about import profile_about
 from services.trigger.engine.application import ProfileId, profile_of
 from services.trigger.store.erasures import raise_log_end
@@ -155,10 +156,12 @@ def erase_profile(rows: Rows, profile: bytes) -> int:
     return rows.change("DELETE FROM profiles WHERE key = ?", (profile,))
 
 
-def refused_signals_of(rows: Rows, profile: bytes) -> list[bytes]:
+def refused_signals_of(rows: Rows, profile: bytes, identity: ProfileId) -> list[bytes]:
     """The keys that refused signals of the customer would have had: a replay that is underway must not bring one in."""
     found = rows.execute("SELECT body FROM refused WHERE profile_key = ?", (profile,))
     refused = [decode_signal_refused(bytes(body)) for (body,) in found]
+    if identity.id_type == ANONYMOUS:  # they are kept under no profile
+        refused += [each for _, each, _ in unread_refusals(rows, identity)]
     return [signal_key(profile, each.source or each.key, each.signal) for each in refused if each.signal]
 
 
@@ -166,22 +169,31 @@ def erase_refusals(rows: Rows, identity: ProfileId) -> int:
     """Delete refused signals of the customer, and those of nobody in particular in which their address stands."""
     return rows.change("DELETE FROM refused WHERE profile_key = ?", (profile_key(identity),)) + sum(
         rows.change("DELETE FROM refused WHERE sequence = ?", (sequence,))
-        for sequence in _unread_refusals(rows, identity)
+        for sequence, _, _ in unread_refusals(rows, identity)
     )
 
 
-def _unread_refusals(rows: Rows, identity: ProfileId) -> Iterator[int]:
-    """Those whose profile could not be read, in which the customer's value stands."""
-    sql = (
+def unread_refusals(rows: Rows, identity: ProfileId) -> Iterator[tuple[int, SignalRefused, bytes | None]]:
+    """Those whose profile could not be read, in which the customer's value stands: place, refusal and content."""
+    last: int | None = -1
+    while last is not None:
+        found, last = unread_refusals_page(rows, identity, last, _CHUNK)
+        yield from found
+
+
+def unread_refusals_page(
+    rows: Rows, identity: ProfileId, after: int, limit: int
+) -> tuple[list[tuple[int, SignalRefused, bytes | None]], int | None]:
+    """Some of them, after a place; and the place after which the next ones are."""
+    found = rows.execute(
         "SELECT sequence, body, sent FROM refused WHERE configuration = ? AND sequence > ? AND profile_key = ?"
-        " ORDER BY sequence LIMIT 500"
+        " ORDER BY sequence LIMIT ?",
+        (identity.configuration, after, b"", limit),
     )
-    is_in, last = spelling_of(identity.id_type, identity.profile), -1
-    while found := rows.execute(sql, (identity.configuration, last, b"")):
-        for sequence, body, sent in found:
-            if is_in(Kept(bytes(body) + b"\n" + bytes(sent or b""))):
-                yield int(sequence)
-        last = int(found[-1][0])
+    is_in = spelling_of(identity.id_type, identity.profile)
+    mine = [row for row in found if is_in(Kept(bytes(row[1]) + b"\n" + bytes(row[2] or b"")))]
+    refused = [(int(row[0]), decode_signal_refused(bytes(row[1])), row[2]) for row in mine]
+    return refused, int(found[-1][0]) if len(found) == limit else None
 
 
 def erase_unsent(rows: Rows, profile: bytes) -> int:

@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
+from contracts.stitching import ANONYMOUS
 from contracts.times import to_rfc3339
-from contracts.wire import decode_signal_refused
+from contracts.wire import SignalRefused, decode_signal_refused
 from services.trigger.audience import profile_data
 from services.trigger.engine.application import ProfileId
 from services.trigger.engine.state import decode_process
-from services.trigger.store.erasing import signals_of_page
+from services.trigger.store.anonymous import Link, held_page, links_of
+from services.trigger.store.erasing import signals_of_page, unread_refusals_page
 from services.trigger.store.keys import profile_key
 from services.trigger.store.profiles import ProfileRow, bring_up_to_date, decode_profile
 from services.trigger.store.records import load_configurations
@@ -101,6 +103,9 @@ def recoveries(rows: Rows, profile: ProfileId, after: Place) -> Page:
 
 def refusals(rows: Rows, profile: ProfileId, after: Place) -> Page:
     """Signals that were refused, as far as they could be read; `sent` is what is kept of their content."""
+    if profile.id_type == ANONYMOUS:  # they are kept under no profile, and known by what they say
+        mine, last = unread_refusals_page(rows, profile, after[0] if after else -1, REFUSED_PAGE)
+        return [_refused_document(each, sent) for _, each, sent in mine], None if last is None else (last,)
     found = rows.execute(
         "SELECT sequence, body, sent FROM refused WHERE profile_key = ? AND sequence > ? ORDER BY sequence LIMIT ?",
         (profile_key(profile), after[0] if after else 0, REFUSED_PAGE),
@@ -131,14 +136,27 @@ def deliveries(rows: Rows, profile: ProfileId, after: Place) -> Page:
 
 
 def anonymous_ids(rows: Rows, profile: ProfileId, after: Place) -> Page:
-    """Under which anonymous ids the customer is known, from when on, and when that was told."""
+    """Under which anonymous ids the customer is known, from when on, and when that was told.
+
+    Of an anonymous visitor: the same links, with the customers who they were told to be; these are few.
+    """
+    key = profile_key(profile)
+    if profile.id_type == ANONYMOUS:
+        links = links_of(rows, [key]).get(key, [])
+        return [_link(link) | {"profile": _whose(link.identity)} for link in links], None
     found = rows.execute(
         "SELECT anonymous, time, at, key FROM anonymous_links WHERE profile_key = ? AND (time, key) > (?, ?)"
         " ORDER BY time, key LIMIT ?",
-        (profile_key(profile), *(after or (-1, b"")), PAGE),
+        (key, *(after or (-1, b"")), PAGE),
     )
     documents = [{"anonymousId": row[0], "from": to_rfc3339(row[1]), "toldAt": to_rfc3339(row[2])} for row in found]
     return documents, _next(found, lambda row: (row[1], bytes(row[3])))
+
+
+def held_signals(rows: Rows, profile: ProfileId, after: Place) -> Page:
+    """Signals of an anonymous visitor that wait until it is known who that is."""
+    found = held_page(rows, profile_key(profile), after[0] if after else -1, PAGE)
+    return [_raw(body) for _, body in found], _next(found, lambda row: (row[0],))
 
 
 SECTIONS: tuple[tuple[str, Section], ...] = (
@@ -148,6 +166,7 @@ SECTIONS: tuple[tuple[str, Section], ...] = (
     ("recoveries", recoveries),
     ("refusedSignals", refusals),
     ("anonymousIds", anonymous_ids),
+    ("heldSignals", held_signals),
     ("deliveries", deliveries),
 )
 """Name → what is kept under it."""
@@ -179,11 +198,23 @@ def _process(row: Any) -> Document:
 
 
 def _refused(body: bytes, sent: Any) -> Document:
-    document: Document = msgspec.to_builtins(decode_signal_refused(body))
+    return _refused_document(decode_signal_refused(body), sent)
+
+
+def _refused_document(refused: SignalRefused, sent: Any) -> Document:
+    document: Document = msgspec.to_builtins(refused)
     for name in ("at", "time"):
         if document.get(name) is not None:
             document[name] = to_rfc3339(document[name])
     return document if sent is None else document | {"sent": _raw(bytes(sent))}
+
+
+def _link(link: Link) -> Document:
+    return {"anonymousId": link.anonymous, "from": to_rfc3339(link.time), "toldAt": to_rfc3339(link.at)}
+
+
+def _whose(identity: ProfileId) -> Document:
+    return {"idType": identity.id_type, "id": identity.profile}
 
 
 def _next(found: list[Any], place: Callable[[Any], Place]) -> Place:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from functools import cached_property
 
+from contracts.stitching import ANONYMOUS
+
 _BEFORE = rb"(?:(?<![a-z0-9._%+'\x80-\xff-])|(?<=\\[bfnrt])|(?<=\\u[0-9a-f]{4})|(?<=%[0-9a-f]{2}))"
 """No more of a local part; a character that was escaped is none."""
 _BEHIND = rb"(?!-*[a-z0-9_\x80-\xff]|\.[a-z0-9\x80-\xff])"
@@ -18,6 +20,8 @@ _BEHIND = rb"(?!-*[a-z0-9_\x80-\xff]|\.[a-z0-9\x80-\xff])"
 _SEPARATORS = re.compile(rb"[\s()./-]+")
 _NAMING = rb'"(?:(?:customer|user|external|profile)_?id|idtype":\s*"external",\s*"id)"\s*:\s*'
 """In our own signals, in those of senders, and in an event."""
+_NAMING_A_VISITOR = rb'"(?:anonymous_?id|idtype":\s*"anonymous",\s*"id)"\s*:\s*'
+"""The same of an anonymous id, which is no more unlike others than a shop's own number."""
 
 
 def texts_of(value: str) -> list[bytes]:
@@ -46,9 +50,10 @@ def spelling_of(id_type: str, value: str) -> Callable[[Kept], bool]:
     if id_type == "phone":
         return lambda kept: any(text in kept.digits for text in texts)
     either = b"|".join(map(re.escape, texts))
-    if id_type == "email" or "@" in value:
+    if id_type == "email" or ("@" in value and id_type != ANONYMOUS):
         whole = re.compile(_BEFORE + rb"(?:" + either + rb")" + _BEHIND)
     else:
+        naming = _NAMING_A_VISITOR if id_type == ANONYMOUS else _NAMING
         number = rb"|(?:" + either + rb")(?:\.0+)?(?![0-9.e])" if value.isdecimal() else b""
-        whole = re.compile(_NAMING + rb'(?:"(?:' + either + rb')"' + number + rb")")
+        whole = re.compile(naming + rb'(?:"(?:' + either + rb')"' + number + rb")")
     return lambda kept: any(text in kept.text for text in texts) and whole.search(kept.text) is not None

@@ -109,20 +109,26 @@ def _walk_backtests(rows: Rows, sought: Sought, place: int, limit: int) -> tuple
 
 
 def _walk_anonymous(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Gone, int | None]:
-    """What anonymous customers sent and is held, where it names the customer; and who was told to be the customer."""
+    """What anonymous customers sent and is held, where it names the customer; and who was told to be the customer.
+
+    Of a visitor who is the one to be erased, what was received since the request stays.
+    """
     found = rows.execute(
-        "SELECT id, received_at, body FROM anonymous_signals WHERE id > ? ORDER BY id LIMIT ?", (place, limit)
+        "SELECT id, key, received_at, body FROM anonymous_signals WHERE id > ? ORDER BY id LIMIT ?", (place, limit)
     )
     gone: Counter[str] = Counter()
-    for row, received_at, body in found:
-        whose = profile_of_event(bytes(body))
-        whom = None if whose is None else sought.within(bytes(body), whose.configuration)
-        if whom is not None and received_at <= (whom.erasure.erased_at or 0):
+    for row, key, received_at, body in found:
+        whom, own = sought.by_key(bytes(key)), True
+        if whom is None:
+            whose, own = profile_of_event(bytes(body)), False
+            whom = None if whose is None else sought.within(bytes(body), whose.configuration)
+        if whom is not None and received_at <= (whom.erasure.at if own else whom.erasure.erased_at or 0):
             gone[whom.erasure.id] += rows.change("DELETE FROM anonymous_signals WHERE id = ?", (row,))
     count_anonymous(rows, 0, {"erased": sum(gone.values())})
     for whom in sought.whom:
         gone[whom.erasure.id] += rows.change(
-            "DELETE FROM anonymous_links WHERE profile_key = ? AND at <= ?", (whom.profile, whom.erasure.at)
+            "DELETE FROM anonymous_links WHERE (profile_key = ? OR key = ?) AND at <= ?",
+            (whom.profile, whom.profile, whom.erasure.at),
         )
     return {key: count for key, count in gone.items() if count}, found[-1][0] if len(found) == limit else None
 
