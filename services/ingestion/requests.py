@@ -9,7 +9,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from contracts.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from services.ingestion.admission import Admitted, admit_key, listener_of
-from services.ingestion.bodies import LARGEST_BODY, Body, gunzip, parse
+from services.ingestion.bodies import LARGEST_BATCH, LARGEST_BODY, Body, gunzip, parse
 from services.ingestion.intake import MOST_ITEMS, Intake
 from services.ingestion.key_uses import KeyUses
 from services.ingestion.keys import Keys
@@ -43,25 +43,32 @@ class Gate:
     limits: Limits
 
 
-def read_request(request: Request) -> bytes:
+def read_request(request: Request, largest: int = LARGEST_BODY) -> bytes:
     """The body as it came. It is read also when it will be refused, else the sender sees a reset for an answer."""
+    request.max_content_length = largest + 1  # werkzeug cuts a chunked body there, in silence
     try:
         data = request.get_data(cache=False)
     except RequestEntityTooLarge:
         data = None
-    if data is None or len(data) > LARGEST_BODY:
-        raise Refused(Refusal(413, "too_large", f"a body may have at most {LARGEST_BODY} bytes"))
+    if data is None or len(data) > largest:
+        raise Refused(Refusal(413, "too_large", f"a body may have at most {largest} bytes"))
     return data
 
 
-def body_of(request: Request, data: bytes, *, plain: bool = False) -> Body:
+def largest_batch(gate: Gate, request: Request, key: str | None) -> int:
+    """How many bytes a batch may have: more of a server that shows its key before its body is read."""
+    admitted = admit_key(gate.keys.directory, key, request.headers.get("Origin"), gate.clock.now())
+    return LARGEST_BATCH if isinstance(admitted, Admitted) and admitted.touchpoint == "server" else LARGEST_BODY
+
+
+def body_of(request: Request, data: bytes, *, plain: bool = False, largest: int = LARGEST_BODY) -> Body:
     """The parsed body. `plain`: what it is declared as does not matter; browsers send JSON as plain text."""
     if not plain and not request.is_json:
         raise Refused(Refusal(415, "not_json", "send JSON, with the header Content-Type: application/json"))
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip"):
         raise Refused(Refusal(415, "not_json", "the only content encoding is gzip"))
-    whole = gunzip(data) if encoding in ("gzip", "x-gzip") else data
+    whole = gunzip(data, largest) if encoding in ("gzip", "x-gzip") else data
     body = whole if isinstance(whole, Refusal) else parse(whole)
     if isinstance(body, Refusal):
         raise Refused(body)
@@ -88,10 +95,15 @@ def sender_of(gate: Gate, request: Request, key: str | None) -> Sender:
     return Sender.of(None if listener is None else listener.id, key, request.headers.get("Origin"))
 
 
-def report(gate: Gate, refusal: Refusal, sender: Sender, body: Body, kind: str, size: int) -> None:
-    """Tell of the signals of a refused request, whose body had `size` bytes, when telling is allowed."""
+def report(
+    gate: Gate, refusal: Refusal, sender: Sender, body: Body, kind: str, size: int, *, anonymous: bool = False
+) -> None:
+    """Tell of the signals of a refused request, whose body had `size` bytes, when telling is allowed.
+
+    `anonymous`: as in a Reception.
+    """
     if may_report(gate, sender, size):
-        gate.intake.report(refusal, sender, body, kind, gate.clock.now())
+        gate.intake.report(refusal, sender, body, kind, gate.clock.now(), anonymous=anonymous)
 
 
 def may_report(gate: Gate, sender: Sender, size: int) -> bool:

@@ -143,7 +143,7 @@ def _create_app(settings: Settings, gate: Gate, readiness: Readiness) -> Flask:
         blueprints=[signal_views(gate), segment_views(gate), sdk_views.blueprint],
         checks=readiness.checks(),
         public={**PUBLIC, **SEGMENT_PUBLIC, **sdk_views.PUBLIC},
-        max_body=LARGEST_BODY + 1,  # werkzeug cuts a chunked body there, in silence
+        max_body=LARGEST_BODY + 1,
     )
     _declare_key_scheme(app)
     set_up_cors(app, gate.keys)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
@@ -132,6 +133,23 @@ def test_what_a_page_calls_is_recorded_once(rig: Rig, visitor: BrowserContext) -
     assert {(each.id_type, each.profile, each.site, each.data.touchpoint) for each in rig.seen} == {
         ("external", "u-1", HOST, "web")
     }
+
+
+def test_the_client_tells_nobody_else_of_its_work(rig: Rig, visitor: BrowserContext) -> None:
+    """Left alone it reports to Segment's own servers every half minute."""
+    asked: set[str] = set()
+    visitor.on("request", lambda request: asked.add(urlsplit(request.url).hostname or ""))
+    visitor.route(lambda url: urlsplit(url).hostname not in (HOST, "127.0.0.1"), lambda route: route.abort())
+    visitor.clock.install()
+    page = enter(visitor, rig)
+    page.evaluate(TRACK, "mug")
+    rig.recorded(1)
+
+    visitor.clock.fast_forward(60_000)
+    page.evaluate(TRACK, "cup")
+    rig.recorded(2)
+
+    assert asked == {HOST, "127.0.0.1"}
 
 
 def test_a_burst_of_503_and_a_restart_lose_and_double_nothing(rig: Rig, visitor: BrowserContext) -> None:

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from contracts.configurations import InvalidDomain, normalise_domain
 from contracts.profiles import InvalidProfile, normalise_profile
 from contracts.texts import composed
+from services.config.access.guard import local_path
 from services.config.access.resources import email_key
 from services.config.schemas import NewConfigurationSchema
+from services.ingestion.segment.mapping import declared_table, to_signal
 from services.trigger.webhooks.schemas import NewWebhookSchema
 from shared.http import Unprocessable
 from tests.support.browsing import QUICK
@@ -44,6 +46,12 @@ def _wrong_password(text: str) -> None:
     QUICK.fits(text, QUICK.hash("four words in a row"))
 
 
+def _call_of(url: str) -> object:
+    """A call of a Segment client from a page of that address."""
+    call = {"event": "Product Viewed", "properties": {"product_id": "mug"}, "context": {"page": {"url": url}}}
+    return to_signal(call, "track", frozenset(("email",)), None, declared_table(), {})
+
+
 @pytest.mark.parametrize(
     "judge",
     [
@@ -53,6 +61,10 @@ def _wrong_password(text: str) -> None:
         lambda text: NewWebhookSchema().load({"name": text}),
         _wrong_password,
         email_key,
+        lambda text: local_path(f"//{text}"),
+        lambda text: local_path(f"/{text}"),
+        lambda text: _call_of(f"https://{text}"),
+        lambda text: _call_of(f"https://shop.example.com/?{text}"),
     ],
 )
 def test_half_a_megabyte_of_marks_on_one_letter_takes_no_time(judge: Callable[[str], object]) -> None:

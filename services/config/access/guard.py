@@ -14,6 +14,7 @@ from shared.http import NotAllowed
 from shared.pages import wants_fragment, wants_page
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_LONGEST_PATH = 2_000
 
 
 def authenticate() -> AnyResponse | None:
@@ -60,7 +61,7 @@ def _to_sign_in() -> AnyResponse:
 def local_path(text: str | None) -> str:
     """A path of this app as it was asked for, else `/`: nobody is led to another site."""
     path = text or "/"
-    parts = urlsplit(path) if path.startswith("/") and path.isprintable() else None
-    if parts is None or parts.scheme or parts.netloc or "\\" in path or path.startswith("//"):
-        return "/"
-    return path
+    if len(path) > _LONGEST_PATH or not path.startswith("/") or path.startswith("//") or not path.isprintable():
+        return "/"  # before it is taken apart, which composes what follows two slashes, however long that takes
+    parts = urlsplit(path)
+    return "/" if parts.scheme or parts.netloc or "\\" in path else path
