@@ -9,6 +9,8 @@ import msgspec
 from publicsuffixlist import PublicSuffixList
 
 KeyType = Literal["web", "app", "server"]
+IDENTIFY = "identify"
+"""What stands among the kinds of a limited key that may tell who an anonymous customer is, which is no signal."""
 KEY_PREFIXES: dict[KeyType, str] = {"web": "pk", "app": "ak", "server": "sk"}
 
 LARGEST_PORT = 65_535
@@ -26,7 +28,7 @@ class KeyState(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, 
 
     `secret_hash`: hex HMAC-SHA256 of the secret with the installation's pepper (server keys only).
     `expires_at`: set on the old key of an overlap; from then on it is unknown.
-    `kinds`: the kinds of signals that it may send; None: all that its touchpoint may.
+    `kinds`: the kinds of signals that it may send, and `IDENTIFY`; None: all that its touchpoint may.
     `signed`: only signed requests are taken (server keys only; `contracts.signatures`).
     """
 

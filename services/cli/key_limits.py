@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from contracts.configurations import IDENTIFY
 from contracts.signals import CATALOGUE, KINDS
 from contracts.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from services.cli.administering import Found, config_service, connection_options, find_key
@@ -30,15 +31,16 @@ Each request is signed by it, with its time, path and body as they are sent:
 
 
 class Kind(click.ParamType[str]):
-    """A kind of signal of the catalogue."""
+    """A kind of signal of the catalogue, or the word for telling who somebody is."""
 
     name = "kind"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The kind; one that there is not is refused with those that are spelt alike."""
         text = str(value)
-        if text not in CATALOGUE:
-            alike = get_close_matches(text, list(CATALOGUE), 3)
+        known = [*CATALOGUE, IDENTIFY]
+        if text not in known:
+            alike = get_close_matches(text, known, 3)
             hint = f"did you mean {' or '.join(alike)}?" if alike else "`moments signals` lists them all."
             self.fail(f"there is no kind {text!r}; {hint}", param, ctx)
         return text
@@ -55,7 +57,8 @@ def kinds(
 ) -> None:
     """Show the kinds of signals that a key may send, or limit it to those named.
 
-    KIND is as cart/add; `moments signals` lists them. Signals of other kinds are refused. In force within two seconds.
+    KIND is as cart/add; `moments signals` lists them. Signals of other kinds are refused. With `identify` among them
+    the key may tell who an anonymous visitor is, as clients of Segment do. In force within two seconds.
     """
     if kinds and every:
         raise click.UsageError("Name kinds, or --all; not both.")
@@ -118,7 +121,7 @@ def _refuse_foreign(type: str, kinds: tuple[str, ...]) -> None:
 
 def _sent_by(type: str) -> list[str]:
     """The kinds that keys of a type can send."""
-    return [kind.name for kind in KINDS if type == "server" or type in kind.touchpoints]
+    return [*(kind.name for kind in KINDS if type == "server" or type in kind.touchpoints), IDENTIFY]
 
 
 def _print_key(found: Found) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from contracts.configurations import AudienceState, KeyType
+from contracts.configurations import IDENTIFY, AudienceState, KeyType
 from contracts.moments import DELETABLE
 from contracts.signals import CATALOGUE, KINDS
 from services.config.access import actor
@@ -249,12 +249,13 @@ def _changed_key(key: Key, changes: Mapping[str, Any]) -> Key:
     ]
     if foreign:
         raise Unprocessable("The key cannot be limited like this.", faults=tuple(foreign))
-    return replace(key, **{**changes, "kinds": tuple(kind.name for kind in KINDS if kind.name in kinds)})
+    names = (*(kind.name for kind in KINDS), IDENTIFY)
+    return replace(key, **{**changes, "kinds": tuple(name for name in names if name in kinds)})
 
 
 def sends(type: KeyType, kind: str) -> bool:
-    """Whether keys of a type may send a kind of signal at all."""
-    return type == "server" or type in CATALOGUE[kind].touchpoints
+    """Whether keys of a type may send a kind of signal at all; each may tell who somebody is."""
+    return type == "server" or kind == IDENTIFY or type in CATALOGUE[kind].touchpoints
 
 
 def _doing(changes: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ class Key:
     """A key of a configuration. `expires_at`: the end of its overlap, once another has taken its place.
 
     `uses_noted`: whether its uses were noted from its making on; else it is not known whether it was ever used.
-    `kinds`: the kinds of signals that it may send; None: all that its touchpoint may.
+    `kinds`: the kinds of signals that it may send, and `IDENTIFY`; None: all that its touchpoint may.
     `signed`: only signed requests are taken with it (server keys only).
     `secret`: set only in the value that has just been made; nothing but its hash is kept. `signing_secret`: set only
     in the value of a key that has just been made or told to be signed; it is kept nowhere.

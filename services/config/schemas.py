@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import marshmallow as ma
 
-from contracts.configurations import KeyType
+from contracts.configurations import IDENTIFY, KeyType
 from contracts.moments import STATUSES
 from contracts.signals import CATALOGUE, PROFILE_FIELDS
 from contracts.templates import templates
@@ -21,6 +21,7 @@ AUDITED = ("moment", "configuration", "user", "token", "webhook", "suppression",
 """What the audit log tells of."""
 _MOST_PAGES = 1_000_000
 _LONGEST_OVERLAP = 30 * 86_400
+_TELLS = f"`{IDENTIFY}`: it may tell who anonymous customers are"
 
 
 class KnownTemplate(ma.validate.Validator):
@@ -116,7 +117,7 @@ class KeySchema(ma.Schema):
         ma.fields.String(),
         dump_only=True,
         allow_none=True,
-        metadata={"description": "The kinds of signals that it may send; null: all of its touchpoint."},
+        metadata={"description": f"The kinds of signals that it may send, and {_TELLS}; null: all of its touchpoint."},
     )
     signed = ma.fields.Boolean(
         dump_only=True, metadata={"description": "Whether only signed requests are taken with it; server keys only."}
@@ -184,10 +185,12 @@ class KeyChangeSchema(ma.Schema):
 
     enabled = ma.fields.Boolean(truthy={True}, falsy={False}, metadata={"description": "Whether it is listened to."})
     kinds = Distinct(
-        ma.fields.String(validate=ma.validate.OneOf(list(CATALOGUE))),
+        ma.fields.String(validate=ma.validate.OneOf([*CATALOGUE, IDENTIFY])),
         validate=ma.validate.Length(1),
         allow_none=True,
-        metadata={"description": "The only kinds of signals that it may send; null: all of its touchpoint."},
+        metadata={
+            "description": f"The only kinds of signals that it may send, and {_TELLS}; null: all of its touchpoint."
+        },
     )
 
     signed = ma.fields.Boolean(

@@ -11,7 +11,14 @@ from types import MappingProxyType
 
 import msgspec
 
-from contracts.configurations import ConfigurationState, InvalidDomain, KeyState, domain_allows, normalise_host
+from contracts.configurations import (
+    IDENTIFY,
+    ConfigurationState,
+    InvalidDomain,
+    KeyState,
+    domain_allows,
+    normalise_host,
+)
 from contracts.signals import Reference, SignalKind, Touchpoint
 from services.ingestion.refusals import Refusal
 from services.ingestion.segment.mapping import Table, declared_table, extended
@@ -48,7 +55,7 @@ class Listener:
 class Admitted(msgspec.Struct, frozen=True, gc=False):
     """A key was recognised: what it stands for, and where its signals come from.
 
-    `kinds`: those that it may send; None: any. `signed`: the request was taken for its signature.
+    `kinds`: those that it may send, and `IDENTIFY`; None: any. `signed`: the request was taken for its signature.
     """
 
     listener: Listener
@@ -194,6 +201,13 @@ def admit_kind(admitted: Admitted, kind: SignalKind) -> Refusal | None:
     if admitted.kinds is not None and kind.name not in admitted.kinds:
         return Refusal(403, "kind_not_of_key", f"this key may not send {kind.name}")
     return None
+
+
+def admit_telling(admitted: Admitted) -> Refusal | None:
+    """403 for who an anonymous customer is, where the kinds that a key may send are listed and that is not."""
+    if admitted.kinds is None or IDENTIFY in admitted.kinds:
+        return None
+    return Refusal(403, "kind_not_of_key", f"this key may not tell who somebody is: {IDENTIFY} is not among its kinds")
 
 
 def admit_site(admitted: Admitted, site: str | None) -> Refusal | None:

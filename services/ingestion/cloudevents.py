@@ -93,9 +93,16 @@ def _of_headers(headers: Headers) -> tuple[dict[str, Any], list[Fault]]:
         if value is None:
             continue
         event[name] = decode_header(value)
+        if name == "consent" and event[name] is not None:
+            event[name] = _boolean(event[name])
         if event[name] is None:
             faults.append(Fault(f"/{ATTRIBUTES[name]}", f"The header {_PREFIX}{name} is no percent-encoded UTF-8."))
     return event, faults
+
+
+def _boolean(text: str) -> bool | str:
+    """A Boolean attribute is `true` or `false` (CloudEvents §3.1); the package for Python writes `True`."""
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _signal(event: Any, kind: SignalKind | None) -> tuple[Any, bool, tuple[Fault, ...]]:

@@ -10,7 +10,7 @@ import msgspec
 
 from contracts.erasures import subject_of
 from contracts.signals import ProfileReference, SignalKind
-from contracts.stitching import Identified
+from contracts.stitching import ANONYMOUS, Identified
 from contracts.wire import SignalReplay
 from services.ingestion import meters
 from services.ingestion.admission import Admitted, Directory, Listener
@@ -18,7 +18,7 @@ from services.ingestion.bodies import Body
 from services.ingestion.handover import Handover, Owner
 from services.ingestion.limits import Limits
 from services.ingestion.publication import LARGEST_SIGNAL, identified_message, message_of
-from services.ingestion.reading import Accepted, Reception, read_signal
+from services.ingestion.reading import Accepted, Reception, is_anonymous, read_signal
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.refusal_reports import RefusalReports, Sender
 from services.ingestion.refusals import Fault, Refusal, encodable
@@ -128,7 +128,7 @@ class Intake:
         results = [_result(item, outcome, confirmed) for item, outcome in zip(items, outcomes, strict=True)]
         self._count(outcomes, results, reception)
         if any(result.refusal is not None for result in results):
-            self._report(body, items, results, kind.name if kind is not None else "", reception.received_at, sender())
+            self._report(body, items, results, kind.name if kind is not None else "", reception, sender())
         return results + [Result(None, _UNAVAILABLE)] * lost
 
     def _ready(self, outcomes: list[Accepted | Refusal], admitted: Admitted) -> list[_Ready]:
@@ -152,6 +152,7 @@ class Intake:
             for place, people in told.items()
             for each in people
             if not self._is_suppressed(ProfileReference(each.id_type, each.profile), listener)
+            and not self._is_suppressed(ProfileReference(ANONYMOUS, each.anonymous), listener)
         ]
 
     def reread(self, replay: SignalReplay, directory: Directory, now: int) -> Message | Refusal:
@@ -175,11 +176,17 @@ class Intake:
         meters.REFUSED.labels(refusal.code).inc()
         self._refusal_log.add(refusal, key_header, kind)
 
-    def report(self, refusal: Refusal, sender: Sender, body: Body, kind: str, received_at: int) -> None:
-        """Tell of the signals of a request that was refused as a whole, as many as may be told of."""
+    def report(
+        self, refusal: Refusal, sender: Sender, body: Body, kind: str, received_at: int, *, anonymous: bool = False
+    ) -> None:
+        """Tell of the signals of a request that was refused as a whole, as many as may be told of.
+
+        `anonymous`: as in a Reception.
+        """
         items: Sequence[Any] = body.value if not kind and type(body.value) is list else (body.value,)
         for place, item in enumerate(items[:MOST_REPORTED]):
-            self._reports.add(refusal, sender, item, kind, received_at, final=place in body.faults)
+            final = place in body.faults or (not anonymous and is_anonymous(item))
+            self._reports.add(refusal, sender, item, kind, received_at, final=final)
 
     def _report(
         self,
@@ -187,12 +194,14 @@ class Intake:
         items: Sequence[Any],
         results: Sequence[Result],
         kind: str,
-        received_at: int,
+        reception: Reception,
         sender: Sender,
     ) -> None:
+        """What is of an anonymous customer and came where those are not taken, no replay may take, either."""
         for place, (item, result) in enumerate(zip(items, results, strict=True)):
             if result.refusal is not None:
-                self._reports.add(result.refusal, sender, item, kind, received_at, final=place in body.faults)
+                final = place in body.faults or (not reception.anonymous and is_anonymous(item))
+                self._reports.add(result.refusal, sender, item, kind, reception.received_at, final=final)
 
     def _count(self, outcomes: Sequence[Accepted | Refusal], results: Sequence[Result], reception: Reception) -> None:
         kinds: Counter[str] = Counter()

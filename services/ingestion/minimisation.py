@@ -10,19 +10,36 @@ from contracts.stitching import ANONYMOUS, ANONYMOUS_FIELD
 from services.ingestion.refusals import Refusal
 from services.ingestion.shapes import ITEM_FIELDS, SHAPES, Shape
 
-NO_CONSENT = Refusal(403, "no_consent", "the signal does not say that its customer consents, as consent: true")
+_NO_CONSENT = Refusal(403, "no_consent", "the signal does not say that its customer consents, as consent: true")
+_UNCLEAR_CONSENT = Refusal(
+    403, "no_consent", "consent is neither true nor false: it must be the JSON value true, not a text or a number"
+)
+_REFUSED_CONSENT = Refusal(403, "no_consent", "the signal says that its customer does not consent")
 LINES = "items"
 """The attribute that holds, line by line, what of the items is not declared; its names are `items.<name>`."""
 
 _WHOSE = {**PROFILE_FIELDS, ANONYMOUS: ANONYMOUS_FIELD}
 
 
+def without_consent(item: Any) -> Refusal | None:
+    """Why a sent item does not consent: its `consent`, or where it has none that of its data, must be true.
+
+    Neither may be false; null is as if it were not there. A text is no consent: whoever writes "true" also writes
+    "false", and a text that is not empty is true to many programs.
+    """
+    data = item.get("data") if type(item) is dict else None
+    given = [each.get("consent") for each in (item, data) if type(each) is dict]
+    if any(each is False for each in given):
+        return _REFUSED_CONSENT
+    said = next((each for each in given if each is not None), None)
+    if said is None:
+        return _NO_CONSENT
+    return None if said is True else _UNCLEAR_CONSENT
+
+
 def consents(item: Any) -> bool:
-    """Whether a sent item says so: `consent` of the signal, or of its data. What a header says comes as text."""
-    if type(item) is not dict:
-        return False
-    given, data = item.get("consent"), item.get("data")
-    return given is True or given == "true" or (type(data) is dict and data.get("consent") is True)
+    """Whether a sent item says that its customer consents."""
+    return without_consent(item) is None
 
 
 def minimised(attributes: dict[str, Any], declared: frozenset[str]) -> dict[str, Any]:

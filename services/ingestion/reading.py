@@ -19,7 +19,7 @@ from contracts.stitching import ANONYMOUS, ANONYMOUS_FIELD
 from contracts.times import from_datetime, to_datetime
 from services.ingestion.admission import Admitted, admit_kind, admit_site, host_of
 from services.ingestion.fields import LARGEST_INTEGER, LONGEST_ID, MOST_ITEMS, text_of
-from services.ingestion.minimisation import NO_CONSENT, consents, minimised
+from services.ingestion.minimisation import minimised, without_consent
 from services.ingestion.refusals import Fault, Refusal, pointer_of
 from services.ingestion.shapes import ANY_SIGNAL, ITEM_FIELDS, SHAPES, Envelope, EnvelopeSchema, ItemInput, Shape
 
@@ -68,8 +68,9 @@ def read_signal(
     `kind` comes from the path; without one, `data.signal` names it. `clean` as in `Body`. Without `explain` an
     invalid signal is refused with the first fault only, as text.
     """
-    if reception.admitted.listener.consent_required and not consents(item):
-        return NO_CONSENT
+    refusal = without_consent(item) if reception.admitted.listener.consent_required else None
+    if refusal is not None:
+        return refusal
     if kind is None:
         named = _named_kind(item)
         if isinstance(named, Refusal):
@@ -210,6 +211,12 @@ def time_of(item: dict[str, Any], received_at: int) -> int | None:
         return _event_time(msgspec.convert(item, Envelope), received_at)
     except (_Invalid, msgspec.ValidationError):
         return None
+
+
+def is_anonymous(item: Any) -> bool:
+    """Whether a sent item names its customer by an anonymous id."""
+    data = item.get("data") if type(item) is dict else None
+    return type(data) is dict and data.get("idType") == ANONYMOUS
 
 
 def is_text(value: str) -> bool:

@@ -17,10 +17,20 @@ from cloudevents.core.bindings import http
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
+from contracts.configurations import KeyState
 from contracts.signals import Signal
 from contracts.times import from_datetime
+from services.ingestion.admission import hash_secret
 from services.ingestion.wiring import Ingestion
-from tests.support.ingestion import ORIGIN, configuration, configure, recorded, settings_for, start_ingestion
+from tests.support.ingestion import (
+    ORIGIN,
+    PEPPER,
+    configuration,
+    configure,
+    recorded,
+    settings_for,
+    start_ingestion,
+)
 from tests.support.way import at_port
 
 TIME = datetime(2026, 11, 23, 10, 15, 30, 123000, tzinfo=UTC)
@@ -202,6 +212,22 @@ def test_a_wrong_key_is_told_whatever_the_mode(rig: Rig) -> None:
     for message in (http.to_structured_event(event()), http.to_binary_event(event())):
         assert rig.post("/v1/signals", message.body, message.headers, key="sk_1:wrong").status_code == 401
     assert rig.post("/v1/signals/cart/add", b"[{}, 7]", {"Content-Type": BATCHED}, key="sk_9").status_code == 401
+
+
+@pytest.mark.parametrize("make", [http.to_binary_event, http.to_structured_event])
+@pytest.mark.parametrize(("given", "status"), [(True, 200), (False, 403), (..., 403)])
+def test_the_package_says_that_a_customer_consents(rig: Rig, make: Any, given: Any, status: int) -> None:
+    """As an attribute of the event, which its binary mode writes as the text `True`."""
+    key = KeyState(id="sk_3", type="server", enabled=True, secret_hash=hash_secret(PEPPER.encode(), "secret"))
+    configure(rig.ingestion, configuration(), configuration(id="c3", consent_required=True, keys=(key,)))
+    attributes = {"type": "signal.cart.add", "source": "/shop", "id": "e-consent"}
+    message = make(CloudEvent(attributes | ({} if given is ... else {"consent": given}), data()))
+
+    answer = rig.post("/v1/signals/cart/add", message.body, message.headers, key="sk_3:secret")
+
+    assert answer.status_code == status
+    if status == 200:
+        rig.recorded(1)
 
 
 def test_a_browser_may_send_the_attributes(rig: Rig) -> None:

@@ -235,6 +235,9 @@ def test_a_key_is_limited_to_kinds_of_its_touchpoint_also_when_it_is_made_anew(c
     entry = config.get("/api/v1/audit")["items"][1]
     assert (entry["action"], key(entry["after"], "web")["kinds"]) == ("change key", ["cart/add", "page/view"])
     assert key(config.call("PATCH", f"{path}/web", {"kinds": None}).document, "web")["kinds"] is None
+    for type in ("web", "app", "server"):
+        told = config.call("PATCH", f"{path}/{type}", {"kinds": ["identify", "page/view"]}).document
+        assert key(told, type)["kinds"] == ["page/view", "identify"]
 
 
 def test_a_server_key_tells_the_secret_that_signs_when_it_is_told_to_be_signed_and_keeps_it_nowhere(

@@ -197,6 +197,41 @@ def test_whatever_api_a_signal_came_by_it_is_kept_as_it_was_read(ingestion: Inge
     assert meters.IGNORED.labels("unknown_event")._value.get() == ignored
 
 
+def test_an_anonymous_signal_may_be_replayed_only_where_it_could_have_been_taken(ingestion: Ingestion) -> None:
+    """Segment's clients may send of a visitor who has an anonymous id alone; who sends signals as they are may not."""
+    keys = (*configuration().keys, KeyState(id="pk_off", type="web", enabled=False))
+    configure(ingestion, configuration(2, keys=keys))
+    nobody = {"idType": "anonymous", "anonymousId": "a-1"}
+    call = {"type": "track", "event": "Product Viewed", "anonymousId": "a-1", "messageId": "of a client"}
+    call |= {"properties": {"product_id": "p"}, "timestamp": "2026-11-23T10:15:30Z"}
+
+    send(ingestion, signal("as it is", **nobody))
+    send(ingestion, signal("of a closed key", **nobody), key="pk_off", headers=WEB)
+    send(ingestion, {"writeKey": "pk_off", "batch": [call]}, "/v1/batch", key=None)
+
+    assert [(each.signal, each.code, each.final) for each in told(ingestion, 3)] == [
+        ("as it is", "invalid", True),
+        ("of a client", "disabled_key", False),
+        ("of a closed key", "disabled_key", True),
+    ]
+
+
+def test_who_somebody_is_is_refused_to_a_key_that_may_not_tell_and_told_of_never_to_be_replayed(
+    ingestion: Ingestion,
+) -> None:
+    limited = KeyState(id="pk_few", type="web", enabled=True, kinds=("product/view",))
+    configure(ingestion, configuration(2, keys=(*configuration().keys, limited)))
+    call = {"type": "identify", "anonymousId": "a-1", "userId": "ada", "messageId": "m-1"}
+    call |= {"timestamp": "2026-11-23T10:15:30Z"}
+
+    answer = send(ingestion, {"writeKey": "pk_few", "batch": [call]}, "/v1/batch", key=None, headers=WEB)
+
+    assert [each["status"] for each in answer.get_json()["refused"]] == [403]
+    (refused,) = told(ingestion, 1)
+    assert (refused.code, refused.kind, refused.final) == ("kind_not_of_key", "identify", True)
+    assert (refused.signal, refused.id_type, refused.profile) == ("m-1", "external", "ada")
+
+
 def test_a_signal_of_a_kind_that_there_is_not_yet_is_kept_when_its_sender_is_let_in(ingestion: Ingestion) -> None:
     for key in ("sk_1:wrong", None, "sk_1:secret"):
         assert send(ingestion, signal("new", signal=None), "/v1/signals/cart/fly", key=key).status_code == 404

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,9 +13,21 @@ import pytest
 import rudderstack.analytics.client
 import segment.analytics.client
 
+from contracts.configurations import KeyState
 from contracts.signals import Signal
+from contracts.stitching import IDENTIFIED_ID_PREFIX, decode_identified
+from contracts.topology import partition_queue
 from services.ingestion.wiring import Ingestion
-from tests.support.ingestion import ORIGIN, configuration, configure, recorded, settings_for, start_ingestion
+from shared.broker import Delivery
+from tests.support.ingestion import (
+    ORIGIN,
+    configuration,
+    configure,
+    recorded,
+    settings_for,
+    start_ingestion,
+    wait_until,
+)
 from tests.support.way import Way, at_port
 
 SERVER_KEY = "sk_1:secret"
@@ -45,18 +58,24 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     ingestion.close()
 
 
-def segment_client(rig: Rig) -> Any:
-    return segment.analytics.client.Client(SERVER_KEY, host=rig.url, on_error=_fail, upload_interval=0.1, max_retries=8)
+def segment_client(rig: Rig, interval: float = 0.1) -> Any:
+    return segment.analytics.client.Client(
+        SERVER_KEY, host=rig.url, on_error=_fail, upload_interval=interval, max_retries=8
+    )
 
 
-def rudder_client(rig: Rig) -> Any:
+def rudder_client(rig: Rig, interval: float = 0.1) -> Any:
     return rudderstack.analytics.client.Client(
-        SERVER_KEY, host=rig.url, on_error=_fail, upload_interval=0.1, max_retries=8, gzip=True
+        SERVER_KEY, host=rig.url, on_error=_fail, upload_interval=interval, max_retries=8, gzip=True
     )
 
 
 def _fail(error: Any, _items: Any) -> None:
     raise AssertionError(error)
+
+
+def basic(key: str) -> str:
+    return f"Basic {base64.b64encode(f'{key}:'.encode()).decode()}"
 
 
 @pytest.mark.parametrize("make", [segment_client, rudder_client])
@@ -91,12 +110,48 @@ def test_a_burst_of_503_loses_and_doubles_nothing(rig: Rig, make: Callable[[Rig]
     assert sorted(each.profile for each in signals) == sorted(f"u-{number}" for number in range(50))
 
 
+@pytest.mark.parametrize("make", [segment_client, rudder_client])
+def test_batches_are_taken_as_large_as_a_client_makes_them(rig: Rig, make: Callable[..., Any]) -> None:
+    """Segment's ends a batch behind 475 kB, RudderStack's behind 4 MB; what is refused for its size is lost to them."""
+    client = make(rig, interval=2.0)
+    texts = {f"text{n}": "x" * 7_900 for n in range(4)}
+
+    for number in range(40):
+        client.track(f"large-{number}", "Product Added", {**MUG, **texts})
+    client.shutdown()
+
+    assert sorted(each.profile for each in rig.recorded(40)) == sorted(f"large-{n}" for n in range(40))
+
+
+@pytest.mark.parametrize(
+    ("size", "headers", "status"),
+    [
+        (500_000, {}, 200),
+        (500_001, {}, 413),
+        (500_001, {"Authorization": basic("sk_1:wrong")}, 413),
+        (500_001, {"Authorization": basic("pk_1"), "Origin": ORIGIN}, 413),
+        (500_001, {"Authorization": basic(SERVER_KEY)}, 200),
+        (4_096_000, {"X-Api-Key": SERVER_KEY}, 200),
+        (4_096_001, {"X-Api-Key": SERVER_KEY}, 413),
+        (4_096_001, {"X-Api-Key": SERVER_KEY, "Content-Encoding": "gzip"}, 413),
+    ],
+)
+def test_only_a_server_that_shows_its_key_first_may_send_more_than_anybody(
+    rig: Rig, size: int, headers: dict[str, str], status: int
+) -> None:
+    """Of the others a body is read before it is known who they are."""
+    start = json.dumps({"writeKey": SERVER_KEY, "batch": []}).encode()
+    body = start + b" " * (size - len(start))
+    packed = gzip.compress(body, 1) if "Content-Encoding" in headers else body
+
+    answer = rig.ingestion.app.test_client().post("/v1/batch", data=packed, headers=headers)
+
+    assert answer.status_code == status
+    assert answer.get_json()["success"] is (status == 200)
+
+
 def post(rig: Rig, path: str, document: Any, **headers: str) -> Any:
     return rig.ingestion.app.test_client().post(path, data=json.dumps(document), headers=headers)
-
-
-def basic(key: str) -> str:
-    return f"Basic {base64.b64encode(f'{key}:'.encode()).decode()}"
 
 
 def test_a_browser_sends_by_the_short_path_with_the_key_in_the_body(rig: Rig) -> None:
@@ -155,9 +210,57 @@ def test_a_call_that_is_wrong_refuses_itself_alone(rig: Rig) -> None:
     assert [each.profile for each in rig.recorded(1)] == ["u-g"]
 
 
+@pytest.mark.parametrize(
+    ("kinds", "identified"),
+    [(None, 4), (("product/view", "identify"), 4), (("product/view",), 0), (("identify",), 4)],
+)
+def test_a_limited_key_tells_who_a_visitor_is_only_where_identify_is_among_its_kinds(
+    rig: Rig, kinds: tuple[str, ...] | None, identified: int
+) -> None:
+    key = KeyState(id="pk_few", type="web", enabled=True, kinds=kinds)
+    configure(rig.ingestion, configuration(), configuration(id=f"c-{kinds}", keys=(key,)))
+    viewed = {"event": "Product Viewed", "properties": MUG, "timestamp": "2026-11-23T10:00:00Z"}
+    page = {"context": {"page": {"url": "https://shop.example.com/"}}}
+    calls = [
+        {"type": "identify", "anonymousId": "a-1", "userId": "u-1", "messageId": "i"},
+        {"type": "alias", "previousId": "a-2", "userId": "u-1", "messageId": "a"},
+        {"type": "track", "anonymousId": "a-3", "userId": "u-1", "messageId": "t", **viewed, **page},
+        {"type": "group", "anonymousId": "a-4", "userId": "u-1", "messageId": "g"},
+    ]
+
+    answer = post(rig, "/v1/batch", {"batch": calls}, Origin=ORIGIN, **{"X-Api-Key": "pk_few"}).get_json()
+
+    lies = kinds is None or "product/view" in kinds
+    assert (answer.get("identified", 0), answer["accepted"]) == (identified, int(lies))
+    refused = [] if identified else [("i", 403, "kind_not_of_key"), ("a", 403, "kind_not_of_key")]
+    refused += [] if lies else [("t", 403, "kind_not_of_key")]
+    assert sorted((each["id"], each["status"], each["code"]) for each in answer.get("refused", [])) == sorted(refused)
+    assert sorted(told(rig, wanted=identified + int(lies))) == [f"a-{n}" for n in range(1, identified + 1)]
+    configure(rig.ingestion, configuration(version=2, id=f"c-{kinds}", deleted=True))
+
+
+def told(rig: Rig, wanted: int) -> list[str]:
+    """The anonymous ids of which the partitions were told whose they are; takes all that lies there."""
+    consumer = rig.ingestion.broker.consumer([partition_queue(number) for number in range(4)])
+    found: list[Delivery] = []
+
+    def enough() -> bool:
+        if arrived := consumer.receive(1000, 0.05):
+            found.extend(arrived)
+            consumer.ack(arrived[-1])
+        return len(found) >= wanted
+
+    wait_until(enough)
+    consumer.drop()
+    assert len(found) == wanted
+    people = (each for each in found if each.message_id.startswith(IDENTIFIED_ID_PREFIX))
+    return [decode_identified(each.body).anonymous for each in people]
+
+
 def test_the_web_client_is_told_where_to_send(rig: Rig) -> None:
     answer = rig.ingestion.app.test_client().get("/v1/projects/pk_1/settings", base_url="https://signals.example.com")
 
     found = answer.get_json()["integrations"]["Segment.io"]
     assert (found["apiKey"], found["apiHost"], found["protocol"]) == ("pk_1", "signals.example.com/v1", "https")
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.get_json()["metrics"] == {"sampleRate": 0}

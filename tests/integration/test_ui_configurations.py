@@ -218,6 +218,10 @@ def test_a_key_is_limited_by_ticking_kinds_and_freed_again(installation: Install
     state = configuration_state(installation.config.service.program.configurations.get(here.rpartition("/")[2]))
     assert [key.kinds for key in state.keys] == [("cart/add",), None, None]
 
+    browser.post(f"{here}/keys/web/limits", {"which": "some", "kinds": "identify"})
+    assert re.search(r'value="identify" checked', browser.get(f"{here}/keys/web/limits").text)
+    assert '<code class="id">identify</code>' in browser.get(here).text
+
     browser.post(f"{here}/keys/web/limits", {"which": "all", "kinds": "cart/add"})
     assert '<code class="id">cart/add</code>' not in browser.get(here).text
     stranger = make_user(installation.config.service, "viewer", "eve@example.com")

@@ -7,10 +7,19 @@ from typing import Any
 
 import pytest
 
-from contracts.configurations import AudienceState, ConfigurationState, KeyState, normalise_domain
+from contracts.configurations import IDENTIFY, AudienceState, ConfigurationState, KeyState, normalise_domain
 from contracts.signals import CATALOGUE, SignalKind
 from contracts.signatures import signature_of, signing_secret
-from services.ingestion.admission import Admitted, Directory, admit, admit_key, hash_secret, host_of, origin_allowed
+from services.ingestion.admission import (
+    Admitted,
+    Directory,
+    admit,
+    admit_key,
+    admit_telling,
+    hash_secret,
+    host_of,
+    origin_allowed,
+)
 from services.ingestion.refusals import Refusal
 from services.ingestion.signing import Signature, Verifier
 
@@ -150,6 +159,29 @@ def test_a_key_sends_only_the_kinds_that_it_is_limited_to(
     outcome = admit(known, "pk_web", ORIGIN, SITE, kind, NOW)
 
     assert (outcome.code if isinstance(outcome, Refusal) else None) == code
+
+
+@pytest.mark.parametrize(
+    ("kinds", "may"),
+    [
+        (None, True),
+        ((IDENTIFY,), True),
+        (("page/view", IDENTIFY), True),
+        (("page/view",), False),
+        ((), False),
+    ],
+)
+def test_a_key_that_is_limited_tells_who_somebody_is_only_where_that_is_listed(
+    kinds: tuple[str, ...] | None, may: bool
+) -> None:
+    known = directory(configuration(keys=(KeyState(id="pk_web", type="web", enabled=True, kinds=kinds),)))
+    admitted = admit_key(known, "pk_web", ORIGIN, NOW)
+    assert isinstance(admitted, Admitted)
+
+    refusal = admit_telling(admitted)
+
+    assert (refusal is None) is may
+    assert refusal is None or (refusal.status, refusal.code) == (403, "kind_not_of_key")
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,16 @@ def attributes(item: Any, *declared: str, kind: str = "cart/add") -> dict[str, A
     ("item", "expected"),
     [
         (sent(consent=True), True),
-        (sent(consent="true"), True),
         (sent({"consent": True}), True),
-        (sent({"consent": True}, consent=False), True),
+        (sent({"consent": True}, consent=None), True),
+        (sent({"consent": "granted"}, consent=True), True),
+        (sent({"consent": True}, consent=False), False),
+        (sent({"consent": False}, consent=True), False),
+        (sent({"consent": True}, consent="true"), False),
+        (sent(consent="true"), False),
+        (sent(consent="True"), False),
+        (sent(consent=1.0), False),
+        (sent(consent={"analytics": True}), False),
         (sent(), False),
         (sent(consent=False), False),
         (sent(consent=1), False),
@@ -73,6 +80,19 @@ def test_a_signal_consents_only_when_it_says_so(item: Any, expected: bool) -> No
     assert (isinstance(outcome, Refusal) and outcome.code == "no_consent") is not expected
     unasked = read(item, reception())
     assert not (isinstance(unasked, Refusal) and unasked.code == "no_consent")
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (sent(), "does not say that its customer consents"),
+        (sent(consent=False), "says that its customer does not consent"),
+        (sent(consent="true"), "must be the JSON value true, not a text"),
+        (sent({"consent": 1}), "must be the JSON value true, not a text"),
+    ],
+)
+def test_whoever_writes_consent_in_another_way_is_told_how(item: Any, words: str) -> None:
+    assert words in read(item, reception(consent_required=True)).reason
 
 
 @pytest.mark.parametrize("item", [sent({"email": "no"}), sent({"signal": "cart/eat"}), {"id": 7}, "x"])
@@ -152,7 +172,14 @@ def test_of_a_refused_signal_no_more_is_told_than_would_have_been_kept() -> None
         ({"consent": {"categoryPreferences": {"Advertising": True, "Analytics": True}}}, {}, True),
         ({"consent": {"categoryPreferences": {"Advertising": False, "Analytics": True}}}, {}, False),
         ({"consent": {"categoryPreferences": {}}}, {}, False),
+        ({"consent": {"categoryPreferences": {"Analytics": "true"}}}, {}, False),
+        ({"consent": {"categoryPreferences": {"Analytics": False}}}, {"consent": True}, False),
+        ({"consent": {"categoryPreferences": [True]}}, {"consent": True}, True),
+        ({"consent": {"categoryPreferences": {"Analytics": True}}}, {"consent": "granted"}, True),
+        ({"consent": False}, {"consent": True}, False),
         ({"consent": "yes"}, {}, False),
+        ({"consent": "true"}, {}, False),
+        ({"consent": [True]}, {}, False),
         ({}, {}, False),
     ],
 )

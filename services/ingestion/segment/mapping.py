@@ -19,6 +19,8 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
 """What is read as a number: no `NaN` and no infinity, which JSON does not have, and which no check expects."""
 OF_LINES = "items."
 """What stands before the name of a field of a line."""
+_LONGEST_TO_HOST = 512
+"""Of an address, what is read to find its host."""
 CALLS = ("track", "page", "screen", "identify", "group", "alias")
 
 
@@ -133,11 +135,15 @@ def to_signal(
 
 
 def consent_of(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The consent as a signal has it: from `context.consent`, or from every category of Segment's own."""
+    """The consent as a signal has it: from `context.consent`, or from every category of Segment's own.
+
+    Where categories stand, all must be true; what else is given is left to the signal's own check, which wants true.
+    """
     given = _object(message.get("context")).get("consent")
-    preferences = list(_object(_object(given).get("categoryPreferences")).values())
-    consents = given is True or (bool(preferences) and all(each is True for each in preferences))
-    return {"consent": True} if consents else {}
+    if isinstance(given, dict):
+        preferences = list(_object(given.get("categoryPreferences")).values())
+        return {"consent": all(each is True for each in preferences)} if preferences else {}
+    return {} if given is None or isinstance(given, list) else {"consent": given}
 
 
 def profile_of(message: Mapping[str, Any], id_types: frozenset[str]) -> dict[str, Any] | None:
@@ -197,7 +203,7 @@ def _site(properties: dict[str, Any], context: dict[str, Any]) -> str | None:
     for url in (_object(context.get("page")).get("url"), properties.get("url")):
         if isinstance(url, str):
             try:
-                host = urlsplit(url).hostname
+                host = urlsplit(url[:_LONGEST_TO_HOST]).hostname  # it composes the host, however long that is
             except ValueError:
                 continue
             if host:

@@ -14,24 +14,28 @@ import marshmallow as ma
 import msgspec
 from flask import Response, g, request
 
+from contracts.configurations import IDENTIFY
+from contracts.signals import PROFILE_FIELDS
 from contracts.stitching import Identified
 from services.ingestion import meters
-from services.ingestion.admission import Listener, listener_of
+from services.ingestion.admission import Listener, admit_telling, listener_of
 from services.ingestion.bodies import Body
 from services.ingestion.intake import MOST_REPORTED, Result
 from services.ingestion.reading import Reception
-from services.ingestion.refusals import AGAIN, Refusal, retry_headers
+from services.ingestion.refusal_reports import Sender
+from services.ingestion.refusals import AGAIN, Refusal, encodable, retry_headers
 from services.ingestion.requests import (
     Gate,
     Refused,
     admit,
     body_of,
     check_rate,
+    largest_batch,
     read_request,
     report,
     sender_of,
 )
-from services.ingestion.segment.mapping import CALLS, to_signal
+from services.ingestion.segment.mapping import CALLS, clock_of, consent_of, to_signal
 from services.ingestion.segment.people import IDENTIFYING, Known, anonymous_profile, people_told
 from shared.http import Blueprint
 
@@ -106,12 +110,14 @@ def _call_view(gate: Gate, call: str, path: str, known: Known) -> Callable[[], R
 
 
 def _taken(gate: Gate, call: str, known: Known) -> Response:
-    data = read_request(request)
-    body = body_of(request, data, plain=True)
+    g.signal_key = key = _basic_key() or request.headers.get("X-Api-Key")
+    largest = largest_batch(gate, request, key)
+    data = read_request(request, largest)
+    body = body_of(request, data, plain=True, largest=largest)
     document = body.value
     if type(document) is not dict:
         raise Refused(Refusal(400, "malformed", "the body is no JSON object"))
-    g.signal_key = key = _basic_key() or request.headers.get("X-Api-Key") or _text(document.get("writeKey"))
+    g.signal_key = key = key or _text(document.get("writeKey"))
     now = gate.clock.now()
     admitted = admit(gate, request, data, key, now)
     messages = document.get("batch") if call == "batch" else [{**document, "type": call}]
@@ -121,16 +127,30 @@ def _taken(gate: Gate, call: str, known: Known) -> Response:
     if type(messages) is not list:
         raise Refused(Refusal(400, "malformed", "batch must be a list of calls"))
     check_rate(gate, request, admitted, len(messages))
-    read = _read(messages, admitted.listener, document, now, known)
+    barred = admit_telling(admitted)
+    read = _read(messages, admitted.listener, document, now, known, tells=barred is None)
     for reason, count in read.ignored.items():
         meters.IGNORED.labels(reason).inc(count)
     results: list[Result] = []
+    sender = partial(sender_of, gate, request, key)
     if read.signals or read.told:
-        sender, reception = partial(sender_of, gate, request, key), Reception(admitted, now, anonymous=True)
+        reception = Reception(admitted, now, anonymous=True)
         results = gate.intake.take(Body(read.signals, clean=body.clean), None, reception, sender, read.told)
     if all(result.status not in AGAIN for result in results):
         known.note(person for people in read.told.values() for person in people)
+    if barred is not None and read.barred:
+        results += _refused_people(gate, barred, read.barred, key, sender(), now)
     return _answer(results, read)
+
+
+def _refused_people(
+    gate: Gate, barred: Refusal, people: list[dict[str, Any]], key: str | None, sender: Sender, now: int
+) -> list[Result]:
+    """Calls that say who somebody is, of a key that may not: counted and told of like signals, never to be replayed."""
+    for person in people:
+        gate.intake.refuse(barred, key, IDENTIFY)
+        gate.reports.add(barred, sender, person, IDENTIFY, now, final=True)
+    return [Result(person["id"], barred) for person in people]
 
 
 def _report(
@@ -141,21 +161,32 @@ def _report(
     if listener is None or type(messages) is not list:
         return
     read = _read(messages[:MOST_REPORTED], listener, document, gate.clock.now(), Known())
-    report(gate, refusal, sender_of(gate, request, key), Body(read.signals, clean=False), "", size)
+    report(gate, refusal, sender_of(gate, request, key), Body(read.signals, clean=False), "", size, anonymous=True)
 
 
 @dataclass(slots=True)
 class _Read:
-    """The calls of a request. `told`: before which signal who is told to be whom; `ignored`: reason → calls."""
+    """The calls of a request. `told`: before which signal who is told to be whom; `ignored`: reason → calls.
+
+    `barred`: calls that say who somebody is, and may not, as far as they are told of.
+    """
 
     signals: list[dict[str, Any]] = field(default_factory=list)
     told: dict[int, list[Identified]] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
+    barred: list[dict[str, Any]] = field(default_factory=list)
 
 
 def _read(
-    messages: list[Any], listener: Listener, document: Mapping[str, Any], received_at: int, known: Known
+    messages: list[Any],
+    listener: Listener,
+    document: Mapping[str, Any],
+    received_at: int,
+    known: Known,
+    *,
+    tells: bool = True,
 ) -> _Read:
+    """The calls as signals, and who they say somebody is. Without `tells` that is barred."""
     read, sent_at = _Read(), document.get("sentAt")
     shared = {name: document[name] for name in ("context", "integrations") if name in document}
     for message in messages:
@@ -165,15 +196,24 @@ def _read(
         whole = {**shared, **message}
         call = str(whole.get("type", ""))
         people = list(people_told(whole, call, sent_at, listener, received_at))
-        told = [each for each in people if call in IDENTIFYING or not known.is_known(each)]
+        told = [each for each in people if tells and (call in IDENTIFYING or not known.is_known(each))]
         if told:
             read.told.setdefault(len(read.signals), []).extend(told)
         found = to_signal(whole, call, listener.id_types, sent_at, listener.table, anonymous_profile(whole))
         if not isinstance(found, str):
             read.signals.append(found)
+        elif people and not tells and call in IDENTIFYING:
+            read.barred.append(_barred(whole, sent_at, people[0]))
         elif not (call in IDENTIFYING and told):
             read.ignored[found] += 1
     return read
+
+
+def _barred(message: Mapping[str, Any], sent_at: Any, person: Identified) -> dict[str, Any]:
+    """What is told of a call that may not say who somebody is: its id and time, and whom it named."""
+    name = _text(message.get("messageId"))
+    whom = {"idType": person.id_type, PROFILE_FIELDS[person.id_type]: person.profile}
+    return clock_of(message, sent_at) | consent_of(message) | {"id": name and encodable(name[:255]), "data": whom}
 
 
 def _answer(results: list[Result], read: _Read) -> Response:
@@ -225,7 +265,11 @@ def _settings_route(blueprint: Blueprint) -> None:
         """What Segment's web client asks before it sends: where to, and with which key."""
         host = request.host_url.partition("://")[2].rstrip("/")
         segment = {"apiKey": key, "apiHost": f"{host}/v1", "protocol": request.scheme, "unbundledIntegrations": []}
-        document = {"integrations": {"Segment.io": segment}, "plan": {"track": {}, "identify": {}, "group": {}}}
+        document = {
+            "integrations": {"Segment.io": segment},
+            "plan": {"track": {}, "identify": {}, "group": {}},
+            "metrics": {"sampleRate": 0},  # else every page would report to Segment's own servers
+        }
         answer = Response(msgspec.json.encode(document), content_type="application/json")
         answer.headers["Access-Control-Allow-Origin"] = "*"
         answer.headers["Cache-Control"] = "public, max-age=300"

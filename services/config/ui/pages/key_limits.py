@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import Blueprint, redirect, request
 from werkzeug.wrappers import Response
 
-from contracts.configurations import KeyType
+from contracts.configurations import IDENTIFY, KeyType
 from contracts.signals import KINDS, SignalKind
 from services.config.access import needs
 from services.config.configurations import sends
@@ -40,7 +40,8 @@ def limit(configuration_id: UUID, type: KeyType) -> Response | tuple[str, int]:
     """Limit it to the kinds that are ticked, or to none of them; the secret that signs is shown next, this once."""
     configuration, key = _found(configuration_id, type)
     ticked = set(request.form.getlist("kinds"))
-    kinds = tuple(kind.name for _, group in _offered(type) for kind in group if kind.name in ticked)
+    offered = (*(kind.name for _, group in _offered(type) for kind in group), IDENTIFY)
+    kinds = tuple(name for name in offered if name in ticked)
     limited = request.form.get("which") == "some"
     if limited and not kinds:
         return _page(configuration, key, (), t("configurations.limits.none"), 422)
@@ -63,6 +64,7 @@ def _page(
     configuration: AudienceConfiguration, key: Key, kinds: tuple[str, ...] | None, fault: str = "", status: int = 200
 ) -> tuple[str, int]:
     values = {"configuration": configuration, "key": key, "kinds": kinds, "fault": fault, "groups": _offered(key.type)}
+    values["identify"] = IDENTIFY
     return page("pages/key_limits.html", status, **values)
 
 
