@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -167,12 +166,11 @@ class Relay:
 
     def _publish(self, rows: list[tuple[Any, ...]]) -> tuple[list[int], list[int]]:
         """The ids that the broker confirmed, and those that it has no queue for."""
-        futures = self._publisher.publish_all([_message(row) for row in rows])
+        outcomes = self._publisher.publish_together([_message(row) for row in rows]).wait(_CONFIRM_WITHIN)
         sent: list[int] = []
         refused: list[int] = []
         failures: dict[str, int] = defaultdict(int)
-        for row, future in zip(rows, futures, strict=True):
-            error = _outcome(future)
+        for row, error in zip(rows, outcomes, strict=True):
             if error is None:
                 sent.append(row[0])
                 continue
@@ -282,11 +280,3 @@ def _message(row: tuple[Any, ...]) -> Message:
         hidden_copies=tuple(msgspec.json.decode(copies)) if copies else (),
         optional=bool(optional),
     )
-
-
-def _outcome(future: Future[None]) -> BaseException | None:
-    """None once confirmed, else what went wrong; an unconfirmed message is published again later."""
-    try:
-        return future.exception(_CONFIRM_WITHIN)
-    except TimeoutError as error:
-        return error

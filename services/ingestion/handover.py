@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotInTime
 
 import structlog
 
@@ -50,18 +48,20 @@ class Handover:
                 return [outcome is Outcome.KEPT] * len(messages)
         began = stopwatch()
         errors = self._publish(messages)
-        away = [place for place, error in enumerate(errors) if isinstance(error, BrokerUnavailable | NotInTime)]
+        away = [place for place, error in enumerate(errors) if isinstance(error, BrokerUnavailable | TimeoutError)]
         stored = [error is None for error in errors]
         if away and self._put(spool, messages, owners, away, began + CONFIRMED_WITHIN + LEASE):
             for place in away:
                 stored[place] = True
         return stored
 
-    def _publish(self, messages: Sequence[Message]) -> list[BaseException | None]:
+    def _publish(self, messages: Sequence[Message]) -> Sequence[Exception | None]:
         began = stopwatch()
-        futures = self._publisher.publish_all(messages)
-        errors = [_error(future, began + CONFIRMED_WITHIN) for future in futures]
+        errors = self._publisher.publish_together(messages).wait(CONFIRMED_WITHIN)
         meters.CONFIRMED.observe(stopwatch() - began)
+        for error in errors:
+            if error is not None and not isinstance(error, BrokerError | TimeoutError):
+                raise error
         return errors
 
     def _put_behind(self, spool: Spool, messages: Sequence[Message], owners: Sequence[Owner]) -> Outcome:
@@ -99,11 +99,3 @@ def _counted(outcome: Outcome, signals: int) -> Outcome:
     elif outcome is not Outcome.DIRECT:
         meters.NOT_SPOOLED.labels(outcome.value).inc(signals)
     return outcome
-
-
-def _error(future: Future[None], deadline: float) -> BaseException | None:
-    try:
-        future.result(max(0.0, deadline - stopwatch()))
-    except (BrokerError, NotInTime) as error:
-        return error
-    return None

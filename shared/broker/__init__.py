@@ -15,7 +15,8 @@ from shared.broker.errors import (
     UnknownQueue,
     Unroutable,
 )
-from shared.broker.port import NO_HEADERS, Broker, Consumer, Delivery, Message, Publisher
+from shared.broker.port import NO_HEADERS, Broker, Consumer, Delivery, Message, Publisher, Together
+from shared.broker.settling import Confirms
 
 if TYPE_CHECKING:
     from shared.clock import Clock
@@ -25,6 +26,7 @@ __all__ = [
     "Broker",
     "BrokerError",
     "BrokerUnavailable",
+    "Confirms",
     "Consumer",
     "ConsumerLost",
     "DeclarationRefused",
@@ -32,6 +34,7 @@ __all__ = [
     "Message",
     "Overloaded",
     "Publisher",
+    "Together",
     "UnknownQueue",
     "Unroutable",
     "connect_broker",

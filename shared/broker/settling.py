@@ -1,17 +1,67 @@
-"""Ending a publisher's futures."""
+"""What becomes of messages that were handed to a publisher."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Protocol
 
-from shared.broker.errors import BrokerError
+from shared.broker.port import Message
 
 
-def settle(future: Future[None], error: BrokerError | None) -> None:
-    try:
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-    except InvalidStateError:
-        pass  # the caller cancelled it
+class Settled(Protocol):
+    """Is told what became of each message, once, by its place among those that were handed over together."""
+
+    def settle(self, place: int, error: Exception | None) -> None:
+        """The message is durable, or why it is not."""
+        ...
+
+
+Entry = tuple[Message, Settled, int]
+"""A message on its way, and who is told of it under which place."""
+
+
+class Confirm(Future[None]):
+    """The future of one message."""
+
+    def settle(self, place: int, error: Exception | None) -> None:  # noqa: ARG002 - there is one
+        """See `Settled`."""
+        with suppress(InvalidStateError):  # the caller cancelled it
+            if error is None:
+                self.set_result(None)
+            else:
+                self.set_exception(error)
+
+
+class Confirms:
+    """What becomes of several messages, with one lock for all of them: a future for each takes longer than its message.
+
+    Settled by one thread at a time, waited for by one.
+    """
+
+    __slots__ = ("_left", "_outcomes", "_pending")
+
+    def __init__(self, count: int) -> None:
+        self._outcomes: list[Exception | None] = [_NOT_IN_TIME] * count
+        self._left = count
+        self._pending = threading.Lock()
+        if count:
+            self._pending.acquire()
+
+    def settle(self, place: int, error: Exception | None) -> None:
+        """See `Settled`."""
+        self._outcomes[place] = error
+        self._left -= 1
+        if not self._left:
+            self._pending.release()
+
+    def wait(self, seconds: float) -> Sequence[Exception | None]:
+        """See `Together.wait`."""
+        if self._pending.acquire(timeout=max(0.0, seconds)):
+            self._pending.release()
+        return list(self._outcomes)
+
+
+_NOT_IN_TIME = TimeoutError("the broker did not confirm it in time")

@@ -288,6 +288,20 @@ def test_a_message_without_a_queue_is_unroutable_unless_optional(broker: Broker)
     assert [delivery.message_id for delivery in drain(broker, QUEUE)] == ["a.b"]
 
 
+def test_what_is_handed_over_together_is_told_of_in_its_order(broker: Broker) -> None:
+    """Confirms may come in any order and several in one; each message's outcome stands at its own place."""
+    broker.declare(Topology((Exchange("e", "topic"),), (SINGLE,), (Binding("e", QUEUE, "a.*"),)))
+    keys = ["a.b" if number % 7 else "b" for number in range(300)]
+    messages = [Message(exchange="e", routing_key=key, body=b"", message_id=str(n)) for n, key in enumerate(keys)]
+
+    outcomes = broker.publisher().publish_together(messages).wait(30)
+
+    assert [type(outcome) for outcome in outcomes] == [type(None) if key == "a.b" else Unroutable for key in keys]
+    routed = [str(number) for number, key in enumerate(keys) if key == "a.b"]
+    assert [delivery.message_id for delivery in drain(broker, QUEUE)] == routed
+    assert broker.publisher().publish_together([]).wait(0) == []
+
+
 def test_hidden_copies_count_as_routes_for_mandatory(broker: Broker) -> None:
     """A queue for any of the keys is enough; none at all is a basic.return, also with a BCC header."""
     broker.declare(Topology((Exchange("e", "direct"),), (SINGLE,), (Binding("e", QUEUE, "bound"),)))
@@ -495,6 +509,16 @@ def test_a_publisher_takes_a_bounded_number_of_messages(broker: Broker) -> None:
     assert numbers(drain(broker, QUEUE)) == list(range(5_000))
 
 
+def test_of_what_is_handed_over_together_only_what_goes_beyond_the_bound_fails(broker: Broker) -> None:
+    """The outcome of each is told at its place; the last of those taken ends the wait."""
+    broker.declare_queue(SINGLE, [])
+
+    outcomes = broker.publisher().publish_together([to_queue(number) for number in range(6_000)]).wait(30)
+
+    assert {type(outcome) for outcome in outcomes[:5_000]} == {type(None)}
+    assert {type(outcome) for outcome in outcomes[5_000:]} == {Overloaded}
+
+
 def test_a_closed_publisher_has_confirmed_what_it_took_and_takes_no_more(broker: Broker) -> None:
     """close waits for the confirms underway, then ends connection and thread."""
     broker.declare_queue(SINGLE, [])
@@ -506,6 +530,7 @@ def test_a_closed_publisher_has_confirmed_what_it_took_and_takes_no_more(broker:
     assert all(future.done() and future.exception() is None for future in futures)
     assert not publisher.ready
     assert isinstance(publisher.publish(to_queue(1)).exception(1), BrokerUnavailable)
+    assert [type(outcome) for outcome in publisher.publish_together([to_queue(1)]).wait(1)] == [BrokerUnavailable]
 
 
 def test_a_publisher_declares_its_topology_before_it_publishes(broker: Broker) -> None:

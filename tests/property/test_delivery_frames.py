@@ -1,4 +1,4 @@
-"""Deliveries read from bytes, against what pika would have written, however the bytes are cut."""
+"""Deliveries and confirms read from bytes, against what pika would have written, however the bytes are cut."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pika import spec
 from pika.frame import Body, Header, Heartbeat, Method
 
-from shared.broker.rabbitmq.frames import Arrival, DeliveryReader
+from shared.broker.rabbitmq.frames import Arrival, ConfirmReader, DeliveryReader
 
 PIECE = 50
 
@@ -80,3 +80,30 @@ def test_deliveries_are_read_whatever_the_cuts(messages: list[dict[str, Any]], c
     event(f"messages: {len(messages)}")
     assert arrivals == [expected(tag, content) for tag, content in enumerate(messages)]
     assert others == ([heartbeat] if messages else []) + [heartbeat, other] * len(messages)
+
+
+others_of_a_publisher = st.one_of(
+    st.builds(lambda tag, multiple: Method(1, spec.Basic.Nack(tag, multiple)), st.integers(0, 2**63), st.booleans()),
+    st.builds(lambda body: Body(1, body), st.binary(min_size=1, max_size=PIECE)),
+    st.just(Body(1, Method(1, spec.Basic.Ack(7, False)).marshal())),
+    st.just(Method(1, spec.Basic.Return(312, "NO_ROUTE", "moments.signals", "signal.cart.add"))),
+    st.just(Heartbeat()),
+)
+confirms = st.tuples(st.integers(0, 2**63), st.booleans())
+
+
+@given(st.lists(confirms | others_of_a_publisher, max_size=12), st.lists(st.integers(0, 500), max_size=6))
+def test_confirms_are_read_whatever_the_cuts(came: list[Any], cuts: list[int]) -> None:
+    """All else goes to pika whole, and at its place among the confirms: a return is told before its confirm."""
+    told = [each if isinstance(each, tuple) else each.marshal() for each in came]
+    stream = b"".join(Method(1, spec.Basic.Ack(*each)).marshal() if isinstance(each, tuple) else each for each in told)
+    found: list[Any] = []
+    reader = ConfirmReader(lambda tag, multiple: found.append((tag, multiple)), found.append)
+
+    at = 0
+    for cut in [*sorted(cuts), len(stream)]:
+        reader.feed(stream[at:cut])
+        at = max(at, min(cut, len(stream)))
+
+    event(f"confirms: {sum(isinstance(each, tuple) for each in told)}")
+    assert found == told

@@ -35,7 +35,7 @@ from contracts.topology import (
 )
 from services.trigger import worker as worker_module
 from services.trigger.worker import Worker
-from shared.broker import Delivery, Message
+from shared.broker import Confirms, Delivery, Message
 from shared.clock import ManualClock
 from shared.outbox import Relay
 from shared.settings import Settings
@@ -84,6 +84,13 @@ class MemoryBroker:
 
     def publish_all(self, messages: Sequence[Message]) -> list[Future[None]]:
         return [self.publish(message) for message in messages]
+
+    def publish_together(self, messages: Sequence[Message]) -> Confirms:
+        confirms = Confirms(len(messages))
+        for place, message in enumerate(messages):
+            self.publish(message)
+            confirms.settle(place, None)
+        return confirms
 
     @property
     def ready(self) -> bool:

@@ -22,7 +22,7 @@ from services.ingestion.reading import Accepted, Reception, read_signal
 from services.ingestion.spool.board import Mode
 from services.ingestion.spool.keeping import KeepSpool
 from services.ingestion.spool.store import Outcome, Spool
-from shared.broker import Broker, BrokerUnavailable, Message, Publisher, connect_broker
+from shared.broker import Broker, BrokerUnavailable, Message, Publisher, Together, connect_broker
 from shared.clock import SystemClock
 from tests.support.ingestion import signal, wait_until
 
@@ -55,8 +55,26 @@ class Breaking:
             future.set_exception(BrokerUnavailable("cut"))
         return self._publisher.publish_all(through) + failed
 
+    def publish_together(self, messages: Sequence[Message]) -> Together:
+        """The same for one who waits for all."""
+        through = messages[: self.left]
+        self.left -= len(through)
+        return _Partly(self._publisher.publish_together(through), len(messages) - len(through))
+
     def close(self) -> None:
         """Nothing of its own."""
+
+
+@dataclass
+class _Partly:
+    """What becomes of messages of which the last ones failed."""
+
+    through: Together
+    lost: int
+
+    def wait(self, seconds: float) -> list[Exception | None]:
+        """See `Together.wait`."""
+        return [*self.through.wait(seconds), *(BrokerUnavailable("cut") for _ in range(self.lost))]
 
 
 @dataclass

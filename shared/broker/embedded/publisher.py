@@ -16,7 +16,7 @@ from shared.broker.embedded.file import LOCK_WAIT, BrokerFile, declare, transact
 from shared.broker.embedded.writer import Writer
 from shared.broker.errors import BrokerError, BrokerUnavailable, Overloaded
 from shared.broker.port import Message
-from shared.broker.settling import settle
+from shared.broker.settling import Confirm, Confirms, Entry
 
 if TYPE_CHECKING:
     from shared.clock import Clock
@@ -25,8 +25,6 @@ _log = structlog.get_logger(__name__)
 
 _GROUP = 2_000
 _WAL_CEILING = 64 * 1024 * 1024
-
-_Entry = tuple[Message, "Future[None]"]
 
 
 class EmbeddedPublisher:
@@ -37,7 +35,7 @@ class EmbeddedPublisher:
         self._clock = clock
         self._topology = topology
         self._limit = limit
-        self._waiting: deque[_Entry] = deque()
+        self._waiting: deque[Entry] = deque()
         self._writing = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -51,16 +49,25 @@ class EmbeddedPublisher:
 
     def publish_all(self, messages: Sequence[Message]) -> list[Future[None]]:
         """See `Publisher.publish_all`."""
-        entries: list[_Entry] = [(message, Future()) for message in messages]
+        confirms = [Confirm() for _ in messages]
+        self._hand_over([(message, confirm, 0) for message, confirm in zip(messages, confirms, strict=True)])
+        return [*confirms]
+
+    def publish_together(self, messages: Sequence[Message]) -> Confirms:
+        """See `Publisher.publish_together`."""
+        confirms = Confirms(len(messages))
+        self._hand_over([(message, confirms, place) for place, message in enumerate(messages)])
+        return confirms
+
+    def _hand_over(self, entries: Sequence[Entry]) -> None:
         with self._changed:
             room = 0 if self._closing else max(0, self._limit - len(self._waiting) - self._writing)
+            for _, told, place in entries[room:]:
+                closed = BrokerUnavailable("this publisher is closed")
+                told.settle(place, closed if self._closing else Overloaded(f"{self._limit} wait here"))
             self._waiting.extend(entries[:room])
             self._start()
             self._changed.notify_all()
-        for _, future in entries[room:]:
-            closed = BrokerUnavailable("this publisher is closed")
-            future.set_exception(closed if self._closing else Overloaded(f"{self._limit} wait here"))
-        return [future for _, future in entries]
 
     @property
     def ready(self) -> bool:
@@ -99,8 +106,8 @@ class EmbeddedPublisher:
                     connection.close()
                 connection = None
                 continue
-            for (_, future), outcome in zip(group, outcomes, strict=True):
-                settle(future, outcome)
+            for (_, told, place), outcome in zip(group, outcomes, strict=True):
+                told.settle(place, outcome)
             self._report(ready=True)
         if connection is not None:
             connection.close()
@@ -116,7 +123,7 @@ class EmbeddedPublisher:
             raise
         return connection, Writer(connection, self._clock)
 
-    def _next(self) -> list[_Entry] | None:
+    def _next(self) -> list[Entry] | None:
         """The next group, empty when somebody only asks whether writing works; None at the end."""
         with self._changed:
             self._writing = 0
@@ -127,16 +134,16 @@ class EmbeddedPublisher:
             self._writing = len(group)
             return group
 
-    def _commit(self, connection: sqlite3.Connection, writer: Writer, group: list[_Entry]) -> list[BrokerError | None]:
+    def _commit(self, connection: sqlite3.Connection, writer: Writer, group: list[Entry]) -> list[BrokerError | None]:
         with transaction(connection):
             writer.start()
-            outcomes = [writer.put(message) for message, _ in group]
+            outcomes = [writer.put(entry[0]) for entry in group]
             writer.finish()
         if self._file.wal_size() > _WAL_CEILING:
             connection.execute("pragma wal_checkpoint(truncate)")
         return outcomes
 
-    def _fail(self, group: list[_Entry], cause: Exception) -> None:
+    def _fail(self, group: list[Entry], cause: Exception) -> None:
         """What waited meanwhile fails too, else it would wait for the next lock time-out as well."""
         if not isinstance(cause, BrokerError | sqlite3.Error | OSError):
             _log.error("publisher_failed", exc_info=cause)
@@ -145,8 +152,8 @@ class EmbeddedPublisher:
         with self._changed:
             group = [*group, *self._waiting]
             self._waiting.clear()
-        for _, future in group:
-            settle(future, BrokerUnavailable(str(cause)))
+        for _, told, place in group:
+            told.settle(place, BrokerUnavailable(str(cause)))
         self._report(ready=False)
 
     def _report(self, *, ready: bool) -> None:

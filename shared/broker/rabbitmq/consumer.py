@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
-from pika.adapters.select_connection import IOLoop, SelectConnection
+from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 from pika.exceptions import StreamLostError
-from pika.frame import decode_frame
 
 from shared.broker.errors import ConsumerLost
 from shared.broker.port import Delivery
+from shared.broker.rabbitmq.connection import ReadConnection
 from shared.broker.rabbitmq.declarations import parameters
 from shared.broker.rabbitmq.frames import Arrival, DeliveryReader
 
@@ -24,26 +24,6 @@ _log = structlog.get_logger(__name__)
 _LINGER = 0.020
 _QUIET = 0.005
 _FLUSH = 5.0
-
-
-class _Connection(SelectConnection):  # type: ignore[misc]
-    """Has its deliveries read by a `DeliveryReader`, once it has one."""
-
-    reader: DeliveryReader | None = None
-    _frame_buffer: bytes
-
-    def _on_data_available(self, data_in: bytes) -> None:
-        if self.reader is None:
-            super()._on_data_available(data_in)
-            return
-        self.bytes_received += len(data_in)
-        if self._frame_buffer:
-            data_in, self._frame_buffer = self._frame_buffer + data_in, b""
-        self.reader.feed(data_in)
-
-    def process(self, frame: bytes) -> None:
-        """Have pika handle one whole frame."""
-        self._process_frame(decode_frame(frame)[1])
 
 
 class RabbitMQConsumer:
@@ -65,7 +45,7 @@ class RabbitMQConsumer:
         self._gate = threading.Lock()
         self._running = True
         self._loop = IOLoop()
-        self._connection = _Connection(
+        self._connection = ReadConnection(
             parameters(url),
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
             on_open_error_callback=lambda _, error: self._gone(error),

@@ -2,7 +2,8 @@
 
 pika encodes a publish in some 25 µs and makes three system calls for it. Here all that repeats from message to
 message is remembered, which leaves about 2 µs, and a whole batch becomes one write. Likewise pika reads a delivery
-in some 20 µs, through four layers of callbacks; here it takes about 4 µs. All other frames stay with pika.
+in some 20 µs, through four layers of callbacks, and a confirm, too; here they take about 4 µs and 1 µs. All other
+frames stay with pika.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _BASIC = 60
 _OVERHEAD = 8
 _METHOD, _HEADER, _BODY = 1, 2, 3
 _DELIVER = struct.pack(">HH", _BASIC, spec.Basic.Deliver.INDEX & 0xFFFF)
+_ACK = struct.pack(">HH", _BASIC, spec.Basic.Ack.INDEX & 0xFFFF)
 _TAG = struct.Struct(">QB")
 _SIZE_AND_FLAGS = struct.Struct(">QH")
 _LENGTH = struct.Struct(">L")
@@ -174,6 +176,32 @@ class DeliveryReader:
             queue, tag, redelivered, key = self._method
             self._method = None
             self._deliver((queue, tag, redelivered, key, *self._properties, body))
+
+
+class ConfirmReader:
+    """Takes the confirms out of a stream of bytes, as `DeliveryReader` does the deliveries; refusals are pika's."""
+
+    def __init__(self, confirm: Callable[[int, bool], None], other: Callable[[bytes], None]) -> None:
+        self._confirm = confirm
+        self._other = other
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        """Read what has arrived; an incomplete frame is kept for the next call."""
+        buffer = self._rest + data if self._rest else data
+        at, end = 0, len(buffer)
+        while end - at >= 7:
+            kind, _, size = _FRAME.unpack_from(buffer, at)
+            until = at + 7 + size + 1
+            if until > end:
+                break
+            if kind == _METHOD and buffer[at + 7 : at + 11] == _ACK:
+                tag, multiple = _TAG.unpack_from(buffer, at + 11)
+                self._confirm(tag, bool(multiple & 1))
+            else:
+                self._other(buffer[at:until])
+            at = until
+        self._rest = buffer[at:]
 
 
 def _short(buffer: bytes, at: int) -> tuple[str, int]:

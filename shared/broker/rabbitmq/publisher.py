@@ -13,16 +13,17 @@ from typing import Any
 
 import structlog
 from pika import spec
-from pika.adapters.select_connection import IOLoop, SelectConnection
+from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 from pika.exceptions import ChannelClosedByBroker, StreamLostError
 
 from contracts.topology import Topology
 from shared.broker.errors import BrokerError, BrokerUnavailable, Overloaded, Unroutable
 from shared.broker.port import Message
+from shared.broker.rabbitmq.connection import ReadConnection
 from shared.broker.rabbitmq.declarations import declare, parameters
-from shared.broker.rabbitmq.frames import PublishEncoder
-from shared.broker.settling import settle
+from shared.broker.rabbitmq.frames import ConfirmReader, PublishEncoder
+from shared.broker.settling import Confirm, Confirms, Entry
 
 _log = structlog.get_logger(__name__)
 
@@ -35,8 +36,6 @@ _CONFIRM_WAIT = 8.0
 _DECLARE_WAIT = 8.0
 _JITTER = random.Random()
 """Of its own: a thread in the background changes nobody's seeded numbers."""
-
-_Entry = tuple[Message, "Future[None]"]
 
 
 class RabbitMQPublisher:
@@ -54,8 +53,8 @@ class RabbitMQPublisher:
         self._thread: threading.Thread | None = None
         self._loop: IOLoop | None = None
         self._running = False
-        self._waiting: deque[_Entry] = deque()
-        self._pending: dict[int, _Entry] = {}
+        self._waiting: deque[Entry] = deque()
+        self._pending: dict[int, Entry] = {}
         self._written: deque[tuple[int, float]] = deque()
         self._woken = False
         self._refusal: str | None = None
@@ -77,16 +76,25 @@ class RabbitMQPublisher:
 
     def publish_all(self, messages: Sequence[Message]) -> list[Future[None]]:
         """See `Publisher.publish_all`."""
+        confirms = [Confirm() for _ in messages]
+        self._hand_over([(message, confirm, 0) for message, confirm in zip(messages, confirms, strict=True)])
+        return [*confirms]
+
+    def publish_together(self, messages: Sequence[Message]) -> Confirms:
+        """See `Publisher.publish_together`."""
+        confirms = Confirms(len(messages))
+        self._hand_over([(message, confirms, place) for place, message in enumerate(messages)])
+        return confirms
+
+    def _hand_over(self, entries: Sequence[Entry]) -> None:
         self._start()
-        entries: list[_Entry] = [(message, Future()) for message in messages]
         refusal = self._refusal
         room = 0 if refusal else max(0, self._limit - len(self._waiting) - len(self._pending))
+        for _, told, place in entries[room:]:
+            told.settle(place, BrokerUnavailable(refusal) if refusal else Overloaded(f"{self._limit} wait here"))
         if room:
             self._waiting.extend(entries[:room])
             self._wake()
-        for _, future in entries[room:]:
-            future.set_exception(BrokerUnavailable(refusal) if refusal else Overloaded(f"{self._limit} wait here"))
-        return [future for _, future in entries]
 
     @property
     def ready(self) -> bool:
@@ -153,7 +161,7 @@ class RabbitMQPublisher:
         if self._closing and not self._waiting:
             self._stop()
             return
-        self._connection = SelectConnection(
+        self._connection = ReadConnection(
             parameters(self._url),
             on_open_callback=self._on_open,
             on_open_error_callback=self._on_gone,
@@ -161,7 +169,7 @@ class RabbitMQPublisher:
             custom_ioloop=self._loop,
         )
 
-    def _on_open(self, connection: SelectConnection) -> None:
+    def _on_open(self, connection: ReadConnection) -> None:
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
         connection.channel(on_open_callback=self._on_channel)
@@ -171,7 +179,7 @@ class RabbitMQPublisher:
         if self._loop is not None:
             self._loop.call_later(_DECLARE_WAIT, lambda: self._check(connection))
 
-    def _check(self, connection: SelectConnection) -> None:
+    def _check(self, connection: ReadConnection) -> None:
         """A connection on which the declarations are still not answered is of no use."""
         if connection is self._connection and self._channel is None:
             self._abandon("it does not answer")
@@ -181,10 +189,11 @@ class RabbitMQPublisher:
         channel.add_on_return_callback(self._on_return)
         if self._topology is not None:
             declare(channel, self._topology)
-        channel.confirm_delivery(self._on_confirm, callback=lambda _: self._on_ready(channel))
+        channel.confirm_delivery(self._on_refusal, callback=lambda _: self._on_ready(channel))
 
     def _on_ready(self, channel: Channel) -> None:
         self._channel = channel
+        self._connection.reader = ConfirmReader(self._on_confirm, self._connection.process)
         self._encoder = PublishEncoder(channel.channel_number, self._connection.params.frame_max)
         self._tag, self._lowest = 0, 1
         self._written.clear()
@@ -224,8 +233,8 @@ class RabbitMQPublisher:
                 entry = waiting.popleft()
                 try:
                     parts.append(self._encoder.encode(entry[0]))
-                except Exception as error:  # whatever is wrong with it, its future must end and its neighbours go on
-                    entry[1].set_exception(ValueError(f"not a message: {error}"))
+                except Exception as error:  # whatever is wrong with it, it must end and its neighbours go on
+                    entry[1].settle(entry[2], ValueError(f"not a message: {error}"))
                     continue
                 self._tag += 1
                 pending[self._tag] = entry
@@ -233,11 +242,14 @@ class RabbitMQPublisher:
                 self._connection._adapter_emit_data(b"".join(parts))
                 self._written.append((self._tag, time.monotonic()))
 
-    def _on_confirm(self, frame: Any) -> None:
+    def _on_refusal(self, frame: Any) -> None:
         method = frame.method
-        error = None if isinstance(method, spec.Basic.Ack) else Overloaded("the broker refused it: a queue is full")
-        tag = method.delivery_tag
-        if method.multiple:
+        if isinstance(method, spec.Basic.Nack):
+            full = Overloaded("the broker refused it: a queue is full")
+            self._on_confirm(method.delivery_tag, method.multiple, full)
+
+    def _on_confirm(self, tag: int, multiple: bool, error: BrokerError | None = None) -> None:
+        if multiple:
             for each in range(self._lowest, tag + 1):
                 self._confirm(each, error)
             self._lowest = tag + 1
@@ -247,20 +259,20 @@ class RabbitMQPublisher:
     def _confirm(self, tag: int, error: BrokerError | None) -> None:
         entry = self._pending.pop(tag, None)
         if entry is not None:
-            settle(entry[1], error)
+            entry[1].settle(entry[2], error)
 
     def _on_return(
         self, _channel: Channel, method: spec.Basic.Return, properties: spec.BasicProperties, _body: bytes
     ) -> None:
         """Returns come in the order of publishing, each before its confirm: it is the first that looks like it."""
-        for tag, (message, future) in self._pending.items():
+        for tag, (message, told, place) in self._pending.items():
             if (
                 message.message_id == properties.message_id
                 and message.routing_key == method.routing_key
                 and message.exchange == method.exchange
             ):
                 del self._pending[tag]
-                settle(future, Unroutable(f"{message.exchange} {message.routing_key}"))
+                told.settle(place, Unroutable(f"{message.exchange} {message.routing_key}"))
                 return
 
     def _on_blocked(self, _connection: Any, frame: Any) -> None:
@@ -287,14 +299,14 @@ class RabbitMQPublisher:
         if channel.connection.is_open and not self._closing:
             _log.warning("broker_refused", reason=str(error))
             if isinstance(error, ChannelClosedByBroker) and error.reply_code == 404:
-                for tag, (message, future) in list(self._pending.items()):
+                for tag, (message, told, place) in list(self._pending.items()):
                     if f"'{message.exchange}'" in error.reply_text:
                         del self._pending[tag]
-                        settle(future, Unroutable(error.reply_text))
+                        told.settle(place, Unroutable(error.reply_text))
             channel.connection.close()
             self._channel = None
 
-    def _on_gone(self, connection: SelectConnection, error: BaseException) -> None:
+    def _on_gone(self, connection: ReadConnection, error: BaseException) -> None:
         if connection is self._connection:
             self._lost(str(error) or repr(error))
 
@@ -338,13 +350,14 @@ class RabbitMQPublisher:
 
     def _fail_pending(self, reason: str) -> None:
         pending, self._pending = self._pending, {}
-        for _, future in pending.values():
-            settle(future, BrokerUnavailable(reason))
+        for _, told, place in pending.values():
+            told.settle(place, BrokerUnavailable(reason))
 
     def _fail_everything(self, reason: str) -> None:
         self._fail_pending(reason)
         while self._waiting:
-            settle(self._waiting.popleft()[1], BrokerUnavailable(reason))
+            _, told, place = self._waiting.popleft()
+            told.settle(place, BrokerUnavailable(reason))
 
     def _finish(self, deadline: float) -> None:
         if (self._waiting or self._pending) and time.monotonic() < deadline:
