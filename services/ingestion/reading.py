@@ -244,7 +244,8 @@ def _attributes(raw: dict[str, Any], shape: Shape, id_type: str) -> dict[str, An
     extended = bool(lines) and not all(map(ITEM_FIELDS.issuperset, lines))  # type: ignore[arg-type]
     if not extra and not extended:
         return {}
-    if any(_attribute_faults(raw, shape, id_type)):
+    plain = not extended and len(extra) <= MOST_ATTRIBUTES and all(_is_plain(name, raw[name]) for name in extra)
+    if not plain and any(_attribute_faults(raw, shape, id_type)):
         raise _Invalid("an attribute is not valid")
     given = raw.get("attributes")
     attributes = dict(given) if type(given) is dict else {}
@@ -340,6 +341,17 @@ def _attribute_faults(raw: dict[str, Any], shape: Shape, id_type: str) -> Iterat
         reason = _attribute_fault(path, value)
         if reason:
             yield Fault(pointer_of(*path), reason)
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    """Whether an attribute is so simple that it surely has no fault: most are, and a walk through them takes long."""
+    if len(name) > LONGEST_ID:
+        return False
+    if type(value) is str:
+        return len(value) <= LONGEST_STRING
+    if type(value) is int:
+        return abs(value) <= LARGEST_INTEGER
+    return value is None or type(value) in (bool, float)
 
 
 def _attribute_fault(path: tuple[str | int, ...], value: Any) -> str | None:

@@ -98,23 +98,26 @@ class BatchShelf:
         return new
 
     def prefetch(self, arrivals: Sequence[Arrival]) -> None:
-        """Load what the signals will need, in few statements."""
-        keys: dict[ProcessKey, tuple[bytes, str]] = {}
+        """Load what the signals will need and is not in hand, in few statements."""
+        absent: dict[ProcessKey, tuple[bytes, str]] = {}
         siblings: dict[str, set[bytes]] = {}
         for arrival in arrivals:
             owner = arrival.profile_key
             for kind, process_id in arrival.membership.own:
-                keys[process_key(owner, kind, process_id)] = (owner, kind)
+                key = process_key(owner, kind, process_id)
+                if key not in self._cache.stored:
+                    absent[key] = (owner, kind)
             for kind in arrival.membership.every:
-                siblings.setdefault(kind, set()).add(owner)
+                if kind not in self._cache.owned(owner).complete:
+                    siblings.setdefault(kind, set()).add(owner)
         for kind, owners in siblings.items():
             self._load_siblings(owners, kind)
-        self._load("key IN {values}", [key for key in keys if self._may_exist(key, *keys[key])])
-        absent: dict[str, set[bytes]] = {}
-        for key, (owner, kind) in keys.items():
+        self._load("key IN {values}", [key for key, place in absent.items() if self._may_exist(key, *place)])
+        new: dict[str, set[bytes]] = {}
+        for key, (owner, kind) in absent.items():
             if key not in self._cache.stored and kind in LEVELS:
-                absent.setdefault(kind, set()).add(owner)
-        for kind, owners in absent.items():
+                new.setdefault(kind, set()).add(owner)
+        for kind, owners in new.items():
             self._load_levels(owners, kind)
 
     def fetch(self, keys: Iterable[ProcessKey]) -> dict[ProcessKey, Stored]:
