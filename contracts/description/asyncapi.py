@@ -8,6 +8,7 @@ from typing import Any
 
 from contracts.description.messages import CLOUDEVENTS, Described, all_messages
 from contracts.description.schemas import definitions_for
+from contracts.joining import INQUIRY, JOINING, REPLY
 from contracts.signals import KINDS
 from contracts.stitching import IDENTIFIED, STITCHED
 from contracts.topology import (
@@ -45,7 +46,7 @@ word, `#` any number), and deduplicates by the event's id. A queue that is bound
 Channels whose messages have the tag `services` are between the services of an installation: not for journeys."""
 
 
-_OWN = ["marker", "tombstone", SPOOL_WORD, IDENTIFIED, STITCHED]
+_OWN = ["marker", "tombstone", SPOOL_WORD, IDENTIFIED, STITCHED, JOINING, INQUIRY, REPLY]
 """What goes through partitions beside signals."""
 
 

@@ -15,6 +15,7 @@ from contracts.events import (
     encode_profile_event,
     encode_recovered_event,
 )
+from contracts.joining import Inquiry, Joining, Reply
 from contracts.moments import MomentState, SettingsVersion
 from contracts.processes import CartContent, empty_content
 from contracts.signals import (
@@ -262,6 +263,23 @@ def spool_word_message() -> bytes:
     """The word of a machine in partition 7."""
     word = SpoolWord(partition=7, machine="shop-1-3f9a1c22", number=4294967297, at=TIME, waiting=1200)
     return msgspec.json.encode(word)
+
+
+def joining_message() -> bytes:
+    """An anonymous customer of partition 3 is Ada, of partition 7."""
+    return msgspec.json.encode(
+        Joining(partition=7, configuration=STATE.id, id_type="email", profile=ADA, source=3, at=TIME)
+    )
+
+
+def inquiry_message() -> bytes:
+    """A question from partition 7 to partition 3."""
+    return msgspec.json.encode(Inquiry(partition=3, asker=7, at=TIME, epoch=12))
+
+
+def reply_message() -> bytes:
+    """The answer."""
+    return msgspec.json.encode(Reply(partition=7, source=3, at=TIME, until=TIME))
 
 
 def identified_message() -> bytes:

@@ -36,6 +36,7 @@ from contracts.events import (
     moment_routing_key,
     recovered_routing_key,
 )
+from contracts.joining import INQUIRY, INQUIRY_TYPE, JOINING, JOINING_TYPE, REPLY, REPLY_TYPE, Inquiry, Joining, Reply
 from contracts.moments import MomentState
 from contracts.signals import CATALOGUE, KINDS, SignalData, SignalEvent
 from contracts.stitching import (
@@ -378,6 +379,36 @@ def _states(template: Template) -> Iterator[Described]:
             words.STITCHED,
             examples.stitched_message(),
             STITCHED_TYPE,
+        ),
+        (
+            JOINING,
+            "Source of a profile",
+            "Ingestion was told whose an anonymous id is; through the partition of that profile.",
+            PARTITIONS,
+            Joining,
+            words.JOINING,
+            examples.joining_message(),
+            JOINING_TYPE,
+        ),
+        (
+            INQUIRY,
+            "Inquiry",
+            "Trigger's own message through a partition of anonymous ids, for whose signals raises wait.",
+            PARTITIONS,
+            Inquiry,
+            words.INQUIRY,
+            examples.inquiry_message(),
+            INQUIRY_TYPE,
+        ),
+        (
+            REPLY,
+            "Reply to an inquiry",
+            "Trigger's own message behind what has joined the profiles of a partition from another one.",
+            PARTITIONS,
+            Reply,
+            words.REPLY,
+            examples.reply_message(),
+            REPLY_TYPE,
         ),
         (
             PROFILE_ERASED,

@@ -361,6 +361,30 @@ IDENTIFIED: dict[str, Fragment] = {
     "time": micros("When that was so, by the sender's clock as it was corrected."),
     "at": micros("When it was received."),
 }
+_NO_NONCE = text("Empty: who does not know this message takes it for a marker of another.")
+JOINING: dict[str, Fragment] = {
+    "partition": count("The partition of the profile, that it goes through."),
+    "configuration": text("The id of the audience configuration."),
+    "idType": text("How the customer is addressed.", enum=ID_TYPES),
+    "profile": text("The customer's address, in normal form."),
+    "source": count("The partition of the anonymous id."),
+    "at": micros("When that was received."),
+    "nonce": _NO_NONCE,
+}
+INQUIRY: dict[str, Fragment] = {
+    "partition": count("The partition of anonymous ids, that it goes through."),
+    "asker": count("The partition of profiles in which raises wait for the reply."),
+    "at": micros("The clock before it was published."),
+    "epoch": count("Of the partition that it goes through, as the asker knew it."),
+    "nonce": _NO_NONCE,
+}
+REPLY: dict[str, Fragment] = {
+    "partition": count("The partition of profiles, that it goes through."),
+    "source": count("The partition of anonymous ids that it speaks of."),
+    "at": micros("Of the inquiry that it answers."),
+    "until": micros("What the source received before stands in the partition before this message."),
+    "nonce": _NO_NONCE,
+}
 STITCHED: dict[str, Fragment] = {"data": {"description": "Whose signals they are, and the signals."}}
 STITCHED_DATA: dict[str, Fragment] = {
     "audienceConfiguration": {"description": "The configuration whose key sent them."},

@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from contracts.configurations import ConfigurationState
+from contracts.joining import JOINING_ID_PREFIX, decode_joining
 from contracts.signals import UnreadableSignal, decode_signal
 from contracts.stitching import (
     ANONYMOUS,
@@ -57,6 +58,7 @@ READER = "ingestion"
 _CONFIRMED_WITHIN = 5.0
 _BACKOFF = 1.0
 _QUIET_STEPS = 4
+_UNREADABLE = (UnreadableSignal, UnreadableStitch, UnreadableMessage)
 
 PASSING_FAULTS: tuple[type[Exception], ...] = (BrokerError, TimeoutError, *STORE_FAULTS)
 """What goes away by itself when the broker or the database comes back."""
@@ -305,7 +307,7 @@ class ReplayLost:
             for delivery in deliveries:
                 try:
                     readable.append(self._redirected(delivery))
-                except (UnreadableSignal, UnreadableStitch) as error:
+                except _UNREADABLE as error:
                     bury(self._publisher, delivery, str(error))
             for future in self._publisher.publish_all(readable):
                 future.result(_CONFIRMED_WITHIN)
@@ -323,7 +325,10 @@ class ReplayLost:
 
 
 def _customer_of(delivery: Delivery) -> tuple[str, str, str]:
-    """Whose partition a message is for; raises UnreadableSignal or UnreadableStitch."""
+    """Whose partition a message is for; raises one of _UNREADABLE."""
+    if delivery.message_id.startswith(JOINING_ID_PREFIX):
+        joining = decode_joining(delivery.body)
+        return joining.configuration, joining.id_type, joining.profile
     if delivery.message_id.startswith(IDENTIFIED_ID_PREFIX):
         identified = decode_identified(delivery.body)
         return identified.configuration, ANONYMOUS, identified.anonymous

@@ -17,7 +17,7 @@ from services.ingestion.admission import Admitted, Directory, Listener
 from services.ingestion.bodies import Body
 from services.ingestion.handover import Handover, Owner
 from services.ingestion.limits import Limits
-from services.ingestion.publication import LARGEST_SIGNAL, identified_message, message_of
+from services.ingestion.publication import LARGEST_SIGNAL, identified_messages, message_of
 from services.ingestion.reading import Accepted, Reception, is_anonymous, read_signal
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.refusal_reports import RefusalReports, Sender
@@ -148,11 +148,12 @@ class Intake:
     def _people(self, told: Mapping[int, Sequence[Identified]], listener: Listener) -> list[_Ready]:
         """The same of who is told to be whom; not of who is not listened to."""
         return [
-            _Ready(place, identified_message(each, self._partitions), (listener.id, each.id_type, each.profile), True)
+            _Ready(place, message, (listener.id, each.id_type, each.profile), True)
             for place, people in told.items()
             for each in people
             if not self._is_suppressed(ProfileReference(each.id_type, each.profile), listener)
             and not self._is_suppressed(ProfileReference(ANONYMOUS, each.anonymous), listener)
+            for message in identified_messages(each, self._partitions)
         ]
 
     def reread(self, replay: SignalReplay, directory: Directory, now: int) -> Message | Refusal:

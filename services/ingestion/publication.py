@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from contracts.joining import JOINING_ID_PREFIX, JOINING_TYPE, Joining
 from contracts.signals import encode_signal
 from contracts.stitching import ANONYMOUS, IDENTIFIED_ID_PREFIX, IDENTIFIED_TYPE, Identified, anonymous_routing_key
 from contracts.topology import PARTITIONS, SIGNALS, partition_key, partition_of
@@ -44,13 +45,35 @@ def _routing_key(signal: Accepted) -> str:
     return signal.kind.routing_key
 
 
-def identified_message(identified: Identified, partitions: int) -> Message:
-    """What tells the owner of an anonymous id who that is."""
-    partition = partition_of(identified.configuration, ANONYMOUS, identified.anonymous, partitions)
-    return Message(
-        exchange=PARTITIONS,
-        routing_key=partition_key(partition),
-        body=encode(identified),
-        message_id=f"{IDENTIFIED_ID_PREFIX}{uuid.uuid4()}",
-        content_type=IDENTIFIED_TYPE,
+def identified_messages(identified: Identified, partitions: int) -> tuple[Message, Message]:
+    """What tells the owner of a profile that something may join it, and the owner of an anonymous id whose it is.
+
+    Both must be stored before the sender is answered.
+    """
+    source = partition_of(identified.configuration, ANONYMOUS, identified.anonymous, partitions)
+    partition = partition_of(identified.configuration, identified.id_type, identified.profile, partitions)
+    joining = Joining(
+        partition=partition,
+        configuration=identified.configuration,
+        id_type=identified.id_type,
+        profile=identified.profile,
+        source=source,
+        at=identified.at,
+    )
+    name = uuid.uuid4()
+    return (
+        Message(
+            exchange=PARTITIONS,
+            routing_key=partition_key(partition),
+            body=encode(joining),
+            message_id=f"{JOINING_ID_PREFIX}{name}",
+            content_type=JOINING_TYPE,
+        ),
+        Message(
+            exchange=PARTITIONS,
+            routing_key=partition_key(source),
+            body=encode(identified),
+            message_id=f"{IDENTIFIED_ID_PREFIX}{name}",
+            content_type=IDENTIFIED_TYPE,
+        ),
     )

@@ -52,6 +52,7 @@ from services.trigger.store.erasures import (
 from services.trigger.store.keys import profile_key, signal_key
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
+from services.trigger.store.sources import erase_sources
 from services.trigger.webhooks.store.deliveries import DeliveryRows
 from shared.broker import Message, Publisher
 from shared.outbox import Outbox
@@ -135,6 +136,7 @@ class Eraser:
         if identity.id_type == ANONYMOUS:
             held, counts["anonymous"] = erase_visitor(rows, profile, erasure.partition, erasure.at)
             names += held
+        erase_sources(rows, profile, erasure.at)
         cache.forget_profile(profile)
         self._bar(rows, [each for each in signals if each.received_at <= erasure.at], names, now)
         self._outbox.add([erased_message(erasure)])

@@ -17,6 +17,8 @@ from services.trigger.engine.moment import Moment
 from services.trigger.engine.profile import LastMoment
 from services.trigger.engine.state import Wait
 from services.trigger.engine.waits import due_of
+from services.trigger.joining import Joins
+from services.trigger.reach import Reach
 from services.trigger.registry import Registry
 from services.trigger.store.cache import Cache, Stored
 from services.trigger.store.erasures import doomed_profiles
@@ -25,7 +27,7 @@ from services.trigger.store.records import add_counts, last_sequence
 from services.trigger.store.rollups import Outcome, feed_outcomes
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import BatchShelf
-from services.trigger.store.waits import DueWait, delete_waits, due_waits, move_waits, waits_of_profiles
+from services.trigger.store.waits import DueWait, delete_waits, move_waits, waits_of_profiles
 from shared.broker import Message
 from shared.outbox import Outbox
 
@@ -54,22 +56,27 @@ class Fired:
 
 
 def fire(
-    rows: Rows, outbox: Outbox, registry: Registry, credits: Mapping[int, int], now: int, cache: Cache | None = None
+    rows: Rows,
+    outbox: Outbox,
+    registry: Registry,
+    credits: Mapping[int, int],
+    now: int,
+    cache: Cache | None = None,
+    joins: Joins | None = None,
 ) -> Fired:
     """Decide, inside the caller's transaction, up to a chunk of the waits that are due.
 
-    `credits`: partition → the instant of its marker: waits ready at or before it may be decided (DOMAIN §6.5).
+    `credits`: partition → the instant of its marker: waits ready at or before it may be decided (DOMAIN §6.5), those of
+    profiles with anonymous ids as far as `joins` knows that these have come through.
     """
-    found: list[DueWait] = []
-    for partition, until in credits.items():
-        if len(found) < CHUNK:
-            found += due_waits(rows, partition, min(until, now), CHUNK - len(found))
+    reach = Reach(rows, credits, now, joins)
+    found = reach.take(CHUNK)
     if not found:
-        return Fired(0, 0, more=False)
+        return Fired(0, 0, more=reach.full)
     shelf = BatchShelf(rows, cache)
     candidates, orphans = _candidates(shelf, found, registry)
-    if len(found) >= CHUNK:
-        candidates += _companions(rows, shelf, candidates, registry, credits, now)
+    if reach.full:
+        candidates += _companions(rows, shelf, candidates, registry, reach, now)
     doomed = doomed_profiles(rows)  # their waits are left to the tombstone, which suppresses them
     candidates = [each for each in candidates if each.stored.profile_key not in doomed]
     delete_waits(rows, [row.key for row in orphans])
@@ -77,11 +84,11 @@ def fire(
     batch = _Batch(rows, outbox, registry, now, last_sequence(rows))
     batch.read_past(candidates)
     for candidate in sorted(candidates, key=lambda candidate: candidate.order):
-        batch.decide(shelf, candidate, min(credits[candidate.row.partition], now))
+        batch.decide(shelf, candidate, reach)
     shelf.save()
     batch.write(candidates[0].row.partition if candidates else 0)
     batch.tell_audience(cache if cache is not None else Cache())
-    return Fired(batch.raised, batch.suppressed, more=len(found) >= CHUNK)
+    return Fired(batch.raised, batch.suppressed, more=reach.full)
 
 
 def _candidates(
@@ -106,7 +113,7 @@ def _companions(
     shelf: BatchShelf,
     candidates: Sequence[_Candidate],
     registry: Registry,
-    credits: Mapping[int, int],
+    reach: Reach,
     now: int,
 ) -> list[_Candidate]:
     """Further waits that are due, of the same moments and customers, where an earlier raise forbids a later one.
@@ -115,11 +122,7 @@ def _companions(
     """
     profiles = {c.stored.profile_key for c in candidates if c.moment.depends_on_past}
     known = {c.row.key for c in candidates}
-    found = [
-        row
-        for row in waits_of_profiles(rows, profiles, now)
-        if row.key not in known and row.due_at <= credits.get(row.partition, 0)
-    ]
+    found = reach.only([row for row in waits_of_profiles(rows, profiles, now) if row.key not in known])
     companions, _ = _candidates(shelf, found, registry)
     return [companion for companion in companions if companion.moment.depends_on_past]
 
@@ -157,8 +160,8 @@ class _Batch:
         self._last = {moment: last_raises(self._rows, moment, profiles) for moment, profiles in cooling.items()}
         self._orders = {moment: raised_orders(self._rows, moment, profiles) for moment, profiles in ordering.items()}
 
-    def decide(self, shelf: BatchShelf, candidate: _Candidate, until: int) -> None:
-        """Decide one wait and note what follows; a wait that is ready only after `until` is not decided.
+    def decide(self, shelf: BatchShelf, candidate: _Candidate, reach: Reach) -> None:
+        """Decide one wait and note what follows; a wait that is ready only after what it may be is not decided.
 
         A wait that slid stands in the index before its true due: that one, too, must not be after the marker.
         """
@@ -171,13 +174,14 @@ class _Batch:
             moment,
             wait,
             shelf.history(stored.process),
-            now=until,
+            now=reach.of(candidate.row),
             past=Past(last_due=last.get(stored.profile_key), orders=orders),
         )
         shelf.touch(candidate.row.key[0])
         if isinstance(outcome, NotReady):
             wait.armed = outcome.at
             self._moved.append((outcome.at, candidate.row.key))
+            reach.hold(candidate.row, outcome.at)
             return
         track = stored.process.tracks[moment.id]
         record(track, wait, outcome)

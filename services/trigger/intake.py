@@ -6,8 +6,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeVar
 
 from contracts.erasures import TOMBSTONE_ID_PREFIX, Tombstone, UnreadableErasure, decode_tombstone
+from contracts.joining import (
+    INQUIRY_ID_PREFIX,
+    JOINING_ID_PREFIX,
+    REPLY_ID_PREFIX,
+    Inquiry,
+    Joining,
+    Reply,
+    decode_inquiry,
+    decode_joining,
+    decode_reply,
+)
 from contracts.signals import UnreadableSignal, decode_signal
 from contracts.stitching import (
     ANONYMOUS,
@@ -43,6 +55,8 @@ from services.trigger.store.shelf import Arrival, BatchShelf
 from shared.broker import Delivery
 from shared.outbox import Outbox
 
+T = TypeVar("T", Inquiry, Joining, Reply)
+
 MOST_BYTES = 16_000_000
 """Of messages that are read and applied at once; what they become takes many times as much memory."""
 
@@ -58,13 +72,18 @@ def in_portions(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
     yield deliveries[first:] if first else deliveries
 
 
+Told = Marker | SpoolWord | Inquiry | Reply
+"""Messages whose place among the deliveries says what has been applied."""
+
+
 @dataclass(slots=True)
 class Sorted:
-    """Deliveries by what they are; markers and the words of machines in the order in which they came."""
+    """Deliveries by what they are. `told`: in the order in which it came."""
 
     arrivals: list[Arrival] = field(default_factory=list)
     anonymous: list[Anonymous] = field(default_factory=list)
-    told: list[Marker | SpoolWord] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    joinings: list[Joining] = field(default_factory=list)
     tombstones: list[Tombstone] = field(default_factory=list)
     unreadable: list[tuple[Delivery, str]] = field(default_factory=list)
     partitions: set[int] = field(default_factory=set)
@@ -92,8 +111,11 @@ def sort_deliveries(deliveries: Sequence[Delivery], partitions: int) -> Sorted:
         found.partitions.add(partition)
         try:
             if delivery.message_id.startswith(MARKER_ID_PREFIX):
-                spoken = delivery.message_id.startswith(SPOOL_ID_PREFIX)
-                found.told.append(decode_spool_word(delivery.body) if spoken else decode_marker(delivery.body))
+                told = _told(delivery, partition, partitions)
+                if isinstance(told, Joining):
+                    found.joinings.append(told)
+                else:
+                    found.told.append(told)
             elif delivery.message_id.startswith(TOMBSTONE_ID_PREFIX):
                 found.tombstones.append(decode_tombstone(delivery.body))
             elif delivery.message_id.startswith(IDENTIFIED_ID_PREFIX):
@@ -110,6 +132,30 @@ def sort_deliveries(deliveries: Sequence[Delivery], partitions: int) -> Sorted:
         except _UNREADABLE as error:
             found.unreadable.append((delivery, str(error)))
     return found
+
+
+def _told(delivery: Delivery, partition: int, partitions: int) -> Told | Joining:
+    """What begins like a marker."""
+    name, body = delivery.message_id, delivery.body
+    if name.startswith(SPOOL_ID_PREFIX):
+        return decode_spool_word(body)
+    if name.startswith(JOINING_ID_PREFIX):
+        joining = decode_joining(body)
+        mine = partition_of(joining.configuration, joining.id_type, joining.profile, partitions)
+        return _here(joining, partition, mine, joining.source, partitions)
+    if name.startswith(INQUIRY_ID_PREFIX):
+        inquiry = decode_inquiry(body)
+        return _here(inquiry, partition, inquiry.partition, inquiry.asker, partitions)
+    if name.startswith(REPLY_ID_PREFIX):
+        reply = decode_reply(body)
+        return _here(reply, partition, reply.partition, reply.source, partitions)
+    return decode_marker(body)
+
+
+def _here(told: T, partition: int, mine: int, other: int, partitions: int) -> T:
+    if mine != partition or not 0 <= other < partitions:
+        raise _Elsewhere(f"does not belong to partition {partition}")
+    return told
 
 
 class _Elsewhere(ValueError):

@@ -90,12 +90,17 @@ class Spools:
 
     def until(self, partition: int, at: int) -> int:
         """Up to when the waits of a partition may be raised, after a marker of an instant (µs)."""
+        bound = self.bound(partition, at)
+        (self.held.add if bound < at else self.held.discard)(partition)
+        return bound
+
+    def bound(self, partition: int, at: int) -> int:
+        """Up to when everything stands before a place in a partition that was reached at an instant (µs)."""
         bound = at
         for machine, said in self._said.get(partition, {}).items():
             if said < bound and not self._passed_over(machine):
                 bound = said
                 self._tell(machine, at - said)
-        (self.held.add if bound < at else self.held.discard)(partition)
         return bound
 
     def note(self) -> None:

@@ -39,6 +39,7 @@ from services.trigger.store.anonymous import (
 )
 from services.trigger.store.keys import profile_key, signal_key
 from services.trigger.store.rows import Rows
+from services.trigger.store.sources import Source, note_sources
 from shared.broker import Message
 from shared.outbox import Outbox
 
@@ -170,6 +171,10 @@ class _Book:
         self.told.append(link)
         self.links = sorted([*self.links, link], key=lambda each: (each.time, each.at))
 
+    def source(self, link: Link) -> Source:
+        """From where something may join who it is; an older ingestion does not tell that itself."""
+        return Source(profile_key(link.identity), self.partition, link.at)
+
 
 IsErased = Callable[[Rows, ProfileId, int], bool]
 """Whether a profile was erased when or after something was received."""
@@ -203,6 +208,7 @@ class Stitcher:
             return
         books = self._books(rows, admitted)
         add_links(rows, [(key, link) for key, book in books.items() for link in book.told])
+        note_sources(rows, [book.source(link) for book in books.values() for link in book.told])
         refresh_links(rows, [(key, book.used) for key, book in books.items() if book.links and book.used])
         counts: dict[int, Counter[str]] = defaultdict(Counter)
         released = release(rows, [key for key, book in books.items() if book.told], now)

@@ -28,7 +28,8 @@ from services.trigger.erasing import Eraser, resend_tombstones
 from services.trigger.firing import fire
 from services.trigger.following import Follower
 from services.trigger.housekeeping import DUTIES, House, Keeper
-from services.trigger.intake import Applied, Sorted, apply_batch, in_portions, sort_deliveries
+from services.trigger.intake import Applied, Sorted, Told, apply_batch, in_portions, sort_deliveries
+from services.trigger.joining import Joins, resolve_old_links
 from services.trigger.lateness import note_sent
 from services.trigger.markers import Markers
 from services.trigger.refusal_replays import Refusals
@@ -90,6 +91,10 @@ class Worker:
         self._relay = RelayThread(self._make_relay())
         self._outbox = Outbox(self._database, clock, self._relay.nudge)
         self._eraser = Eraser(settings.secret_pepper, self._outbox)
+        self._joins = Joins(
+            *(self._rows, self._transaction, self._publisher, clock),
+            *(self._spools, self._epochs, self._eraser.has_erased),
+        )
         self._suppressed = Suppressed(settings.secret_pepper)
         self._stitcher = Stitcher(
             *(self._outbox, settings.partitions, self._eraser.has_erased, self._suppressed.has),
@@ -164,6 +169,7 @@ class Worker:
                 self._registry.put_configuration(configuration)
             for moment in records.load_moments(self._rows).values():
                 self._registry.put_moment(moment)
+        resolve_old_links(self._rows, self._database.atomic, self._settings.partitions)
 
     def _session(self) -> None:
         self._epochs.clear()
@@ -173,6 +179,7 @@ class Worker:
         self._sweeper.abandon()
         self._markers.renew()
         self._spools.begin()
+        self._joins.begin()
         self._learn_states()
         consumer = self._broker.consumer(
             [partition_queue(n) for n in range(self._settings.partitions)], prefetch=4 * BATCH
@@ -196,11 +203,13 @@ class Worker:
 
     def _turn(self, consumer: Consumer) -> None:
         self._take_states()
-        deliveries = consumer.receive(BATCH, 0.0 if self._credits else self._sweeper.rest(self._keeper.rest(IDLE_WAIT)))
+        rest = self._joins.rest(self._sweeper.rest(self._keeper.rest(IDLE_WAIT)))
+        deliveries = consumer.receive(BATCH, 0.0 if self._credits else rest)
         for portion in in_portions(deliveries) if deliveries else ():
             self._take(consumer, portion)
         if self._credits:
             self._fire()
+        self._joins.step()
         self._spools.note()
         self._keeper.step()
         self._sweeper.step()
@@ -214,6 +223,7 @@ class Worker:
         for tombstone in found.tombstones:
             self._erase(tombstone)
         self._spools.meet(found.words)
+        self._joins.keep(found.joinings)
         consumer.ack(deliveries[-1])
         self._alarm.at(applied.earliest_due)
         for each in found.told:
@@ -316,24 +326,31 @@ class Worker:
     def _publish_dead(self, body: bytes, partition: int, reason: str) -> None:
         self._publisher.publish(dead_letter(body, partition_queue(partition), reason)).result(_CONFIRM)
 
-    def _hear(self, told: Marker | SpoolWord) -> None:
-        """A marker of one's own lets waits be raised; a word of a machine with a spool says up to when."""
+    def _hear(self, told: Told) -> None:
+        """A marker of one's own lets waits be raised; a word of a machine with a spool says up to when.
+
+        So does a reply from where signals join profiles, to waits that a marker let be raised before.
+        """
         if isinstance(told, SpoolWord):
             if self._spools.hear(told):
                 self._alarm.at(self._clock.now())
+        elif not isinstance(told, Marker):
+            for partition, until in self._joins.hear(told).items():
+                self._credits[partition] = max(until, self._credits.get(partition, 0))
         elif self._markers.take(told) and told.partition in self._epochs:
             self._credits[told.partition] = self._spools.until(told.partition, told.at)
 
     def _fire(self) -> None:
         now = self._clock.now()
         with self._transaction() as rows:
-            fired = fire(rows, self._outbox, self._registry, self._credits, now, self._cache)
+            fired = fire(rows, self._outbox, self._registry, self._credits, now, self._cache, self._joins)
         if fired.raised or fired.suppressed:
             _log.debug("worker.fired", raised=fired.raised, suppressed=fired.suppressed)
         if not fired.more:
             partitions = list(self._credits)
+            self._joins.end_pass(self._credits, now)
             self._credits.clear()
-            due = waits.next_due(self._rows, partitions)
+            due = waits.next_due(self._rows, partitions, self._joins.held)
             # What is held back goes on with a machine's next word, else with the sweeper.
             held = {n for n in self._spools.held if due.get(n, now) <= now}
             self._alarm.at(min((instant for n, instant in due.items() if n not in held), default=None))
@@ -403,7 +420,7 @@ class Worker:
     def _sweep(self) -> None:
         with self._guarded("sweep"), connected(self._database):
             caught = self._send_markers()
-            if caught and not self._spools.held:
+            if caught and not self._spools.held and not self._joins.held:
                 _log.info("worker.sweeper_caught", partitions=caught)
             self._ask_for_orphans()
             resend_tombstones(Rows(self._database), self._publisher, self._clock.now())

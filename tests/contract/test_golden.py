@@ -23,6 +23,7 @@ from contracts.events import (
     encode_recovered_event,
     recovered_id_of,
 )
+from contracts.joining import Inquiry, Joining, Reply
 from contracts.moments import MomentState
 from contracts.signals import Item, SignalEvent, decode_signal, make_signal, sending_key
 from contracts.stitching import Identified, Stitched
@@ -70,6 +71,9 @@ GOLDEN: dict[str, tuple[str, Any, str]] = {
     "signal.v1.stitched": ("signal", SignalEvent, "de412fef9406ed9c"),
     "identified.v1": ("identified", Identified, "a5b18d813cb3de25"),
     "stitched.v1": ("stitched", Stitched, "10cf6a90c3627850"),
+    "joining.v1": ("joining", Joining, "e00c0d038164be28"),
+    "inquiry.v1": ("inquiry", Inquiry, "6fb8424d462598b0"),
+    "reply.v1": ("reply", Reply, "b95b1de1ea0a1562"),
     "tombstone.v1": ("tombstone", Tombstone, "8c99658cba294ec1"),
     "profile.erased.v1": ("profile.erased", ProfileErased, "0333cbc406864109"),
     "erasure.done.v1": ("erasure.done", ErasureDone, "0b94560d1ac84e53"),
@@ -160,7 +164,8 @@ def test_states_of_version_1_mean_what_they_meant() -> None:
     assert [key.type for key in configuration.keys if key.enabled] == ["web", "server"]
     word = decode_spool_word(golden("spool.word.v1"))
     assert (word.partition, word.at, word.leaving) == (marker.partition, marker.at, False)
-    assert decode_marker(golden("spool.word.v1")).nonce == "", "a trigger that knows no words drops it as a marker"
+    for name in ("spool.word.v1", "joining.v1", "inquiry.v1", "reply.v1"):
+        assert decode_marker(golden(name)).nonce == "", "a trigger that does not know it drops it as a marker"
     assert (marker.partition, marker.at) == (7, from_rfc3339("2026-11-23T10:15:30.123Z"))
 
 

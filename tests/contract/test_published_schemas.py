@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from contracts import erasures, stitching, wire
+from contracts import erasures, joining, stitching, wire
 from contracts.description import Described, all_messages
 from contracts.description.schemas import content_schema, definitions_for
 from contracts.erasures import ERASURE_DONE, PROFILE_ERASED
@@ -23,6 +23,7 @@ from contracts.events import (
     MomentEvent,
     RecoveredEvent,
 )
+from contracts.joining import INQUIRY, JOINING, REPLY
 from contracts.processes import CartContent, empty_content
 from contracts.signals import (
     CATALOGUE,
@@ -84,7 +85,7 @@ def test_there_is_a_schema_of_every_message_and_no_other() -> None:
     expected = {"signal", "moment", "moment.recovered", "audience.profile", "marker", "tombstone"}
     expected |= {PROFILE_ERASED, ERASURE_DONE, SPOOL_WORD, IDENTIFIED, STITCHED, STATE_SUPPRESSION}
     expected |= {STATE_CONFIGURATION, STATE_MOMENT, STATE_TOKEN, SNAPSHOT_REQUEST, SIGNAL_REFUSED, KEY_USED}
-    expected |= {SIGNAL_REPLAY, SIGNAL_REPLAYED}
+    expected |= {SIGNAL_REPLAY, SIGNAL_REPLAYED, JOINING, INQUIRY, REPLY}
     expected |= {kind.routing_key for kind in KINDS}
     expected |= {f"moment.{template.type}" for template in templates}
     expected |= {f"moment.{template.type}.recovered" for template in templates if template.completes}
@@ -99,7 +100,7 @@ def test_there_is_a_schema_of_every_message_and_no_other() -> None:
 def test_every_struct_that_services_send_each_other_has_a_schema() -> None:
     structs = [
         value
-        for module in (wire, erasures, stitching)
+        for module in (wire, erasures, stitching, joining)
         for value in vars(module).values()
         if getattr(value, "__module__", "") == module.__name__
     ]

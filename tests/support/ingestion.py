@@ -10,6 +10,7 @@ from typing import Any
 from werkzeug.test import TestResponse
 
 from contracts.configurations import AudienceState, ConfigurationState, KeyState
+from contracts.joining import JOINING_ID_PREFIX
 from contracts.signals import Signal, decode_signal
 from contracts.stitching import IDENTIFIED_ID_PREFIX
 from contracts.topology import CONFIGURATION, STATE_CONFIGURATION, partition_queue
@@ -125,7 +126,7 @@ def statuses(response: TestResponse) -> list[int]:
 
 def signals_in(deliveries: Iterable[Delivery]) -> list[Signal]:
     """The signals among what lies in a partition; who anonymous customers are is told there, too."""
-    signals = (each for each in deliveries if not each.message_id.startswith(IDENTIFIED_ID_PREFIX))
+    signals = (each for each in deliveries if not each.message_id.startswith((IDENTIFIED_ID_PREFIX, JOINING_ID_PREFIX)))
     return [decode_signal(each.body) for each in signals]
 
 

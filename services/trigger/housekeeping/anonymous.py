@@ -1,4 +1,4 @@
-"""Anonymous customers: what is held of them, and who they were told to be."""
+"""Anonymous customers: what is held of them, who they were told to be, and from where that joins profiles."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from services.trigger.housekeeping.house import House
 from services.trigger.store.anonymous import HANDED_KNOWN, count_anonymous, forget_anonymous
+from services.trigger.store.sources import forget_sources
 
 
 def forget_anonymous_customers(house: House) -> Iterator[int]:
@@ -16,4 +17,8 @@ def forget_anonymous_customers(house: House) -> Iterator[int]:
         count_anonymous(house.rows, 0, {"expired": signals})
         yield signals + others
         if not signals + others:
-            return
+            break
+    looked_at = 1
+    while looked_at:
+        looked_at, gone = forget_sources(house.rows, house.now - house.settings.anonymous_kept, house.now)
+        yield gone

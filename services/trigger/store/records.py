@@ -46,6 +46,13 @@ def take_partition(rows: Rows, partition: int, owner: str) -> int:
     return int(rows.execute(sql, (owner, partition))[0][0])
 
 
+def epochs_of(rows: Rows, partitions: Iterable[int]) -> dict[int, int]:
+    """The epochs of partitions."""
+    return dict(
+        rows.select_in("SELECT partition, epoch FROM partitions WHERE partition IN {values}", partitions, "int4")
+    )
+
+
 def check_epochs(rows: Rows, epochs: Mapping[int, int]) -> None:
     """Raise Fenced unless every partition still has the epoch under which it was taken; holds it to the commit."""
     sql = "SELECT partition, epoch FROM partitions WHERE partition IN {values}"

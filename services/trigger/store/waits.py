@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from services.trigger.engine.effects import WaitKey
 from services.trigger.store.rows import Rows
+
+_DUE = (
+    "SELECT process_key, moment_id, number, due_at FROM waits"
+    " WHERE partition = ? AND due_at <= ? ORDER BY due_at, process_key, moment_id, number LIMIT ?"
+)
+_DUE_AFTER = _DUE.replace(
+    " ORDER BY", " AND due_at >= ? AND (due_at, process_key, moment_id, number) > (?, ?, ?, ?) ORDER BY"
+)
+NOWHERE: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +28,12 @@ class DueWait:
     due_at: int
 
 
-def due_waits(rows: Rows, partition: int, until: int, limit: int) -> list[DueWait]:
-    """The waits of a partition that stand in the index at or before `until`, earliest first."""
-    found = rows.execute(
-        "SELECT process_key, moment_id, number, due_at FROM waits"
-        " WHERE partition = ? AND due_at <= ? ORDER BY due_at LIMIT ?",
-        (partition, until, limit),
-    )
+def due_waits(rows: Rows, partition: int, until: int, limit: int, after: DueWait | None = None) -> list[DueWait]:
+    """The waits of a partition that stand in the index at or before `until`, earliest first; those `after` one."""
+    if after is None:
+        found = rows.execute(_DUE, (partition, until, limit))
+    else:
+        found = rows.execute(_DUE_AFTER, (partition, until, after.due_at, after.due_at, *after.key, limit))
     return [DueWait((bytes(key), moment, number), partition, due) for key, moment, number, due in found]
 
 
@@ -59,10 +68,10 @@ def delete_waits(rows: Rows, keys: Iterable[WaitKey]) -> None:
     rows.execute_many("DELETE FROM waits WHERE process_key = ? AND moment_id = ? AND number = ?", list(keys))
 
 
-def next_due(rows: Rows, partitions: Iterable[int]) -> dict[int, int]:
-    """Per partition the earliest entry of the index."""
-    sql = "SELECT min(due_at) FROM waits WHERE partition = ?"
-    found = {partition: rows.execute(sql, (partition,))[0][0] for partition in partitions}
+def next_due(rows: Rows, partitions: Iterable[int], after: Mapping[int, int] = NOWHERE) -> dict[int, int]:
+    """Per partition the earliest entry of the index; the earliest one `after` an instant, where one is given."""
+    sql = "SELECT min(due_at) FROM waits WHERE partition = ? AND due_at > ?"
+    found = {partition: rows.execute(sql, (partition, after.get(partition, -1)))[0][0] for partition in partitions}
     return {partition: due for partition, due in found.items() if due is not None}
 
 
