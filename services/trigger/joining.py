@@ -160,7 +160,7 @@ class Joins:
             wanted[source] = max(due, wanted.get(source, 0))
 
     def leave(self, row: DueWait) -> None:
-        """The last wait of its partition that was looked at: where any is held, those up to it are not looked at anew."""
+        """The last wait of its partition that was looked at; where any is held, the pass goes on behind it."""
         if row.partition in self._wanted:
             self._place[row.partition] = row
 

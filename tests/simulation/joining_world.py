@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from concurrent.futures import Future
 from pathlib import Path
 
 from contracts.signals import (
@@ -21,7 +20,7 @@ from contracts.times import SECOND, to_datetime
 from contracts.topology import PARTITIONS, partition_of, partition_queue
 from services.ingestion.publication import identified_messages
 from services.trigger.worker import Worker
-from shared.broker import BrokerUnavailable, Message
+from shared.broker import BrokerUnavailable, Confirms, Message
 from shared.outbox import Relay
 from tests.simulation.world import DURATION, Crash, MemoryBroker, MemoryConsumer, N, World
 
@@ -41,15 +40,14 @@ class LossyPublisher:
         self._chance = chance
         self._one_in = one_in
 
-    def publish_all(self, messages: Sequence[Message]) -> list[Future[None]]:
-        return [self._publish(message) for message in messages]
-
-    def _publish(self, message: Message) -> Future[None]:
-        if self._chance.randrange(self._one_in):
-            return self._broker.publish(message)
-        lost: Future[None] = Future()
-        lost.set_exception(BrokerUnavailable("away"))
-        return lost
+    def publish_together(self, messages: Sequence[Message]) -> Confirms:
+        confirms = Confirms(len(messages))
+        for place, message in enumerate(messages):
+            arrives = self._chance.randrange(self._one_in) > 0
+            if arrives:
+                self._broker.publish(message)
+            confirms.settle(place, None if arrives else BrokerUnavailable("away"))
+        return confirms
 
 
 class JoiningWorld(World):
