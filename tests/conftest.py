@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.oracle.budget import FACTOR
 from tests.support import postgres, rabbitmq
 from tests.support.postgres import PostgresNode
 from tests.support.rabbitmq import RabbitMQNode
@@ -22,7 +23,10 @@ __all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]
 _numbers = count()
 
 # A loaded machine is slow; how long an example takes says nothing of what is tested.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# What is drawn is the same each time: a change is judged by what it changes. `MOMENTS_EXAMPLES=50` draws anew.
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=FACTOR == 1, database=None
+)
 settings.load_profile("patient")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.cli.rest import Client, NoAnswer
-from tests.support.processes import wait_until
+from tests.support.processes import stretched, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 MOMENTS = ROOT / "moments"
@@ -24,7 +23,7 @@ def environment(**changes: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("MOMENTS_")} | changes
 
 
-def run(*arguments: str, timeout: float = 60, **changes: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, timeout: float = 240, **changes: str) -> subprocess.CompletedProcess[str]:
     """One command to its end."""
     return subprocess.run(
         [str(MOMENTS), *arguments],
@@ -35,24 +34,6 @@ def run(*arguments: str, timeout: float = 60, **changes: str) -> subprocess.Comp
         timeout=timeout,
         check=False,
     )
-
-
-def free_port_base() -> int:
-    """The first of three free ports in a row."""
-    for base in range(20_000 + os.getpid() % 5_000 * 3, 60_000, 3):
-        if all(_is_free(port) for port in range(base, base + 3)):
-            return base
-    raise RuntimeError("no three free ports in a row")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 @dataclass(slots=True)
@@ -69,6 +50,11 @@ class Up:
 
     def start(self, timeout: float = 60) -> None:
         """Start and wait until it says that it is ready."""
+        self.begin()
+        self.line(lambda line: line.startswith("Ready"), timeout)
+
+    def begin(self) -> None:
+        """Start."""
         self._process = subprocess.Popen(
             [str(MOMENTS), "up", "--data", str(self.data), "--port-base", str(self.port_base), *self.options],
             env=environment(**self.changes),
@@ -80,13 +66,12 @@ class Up:
         )
         self._lines = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(self._process, self._lines), daemon=True).start()
-        self.line(lambda line: line.startswith("Ready"), timeout)
 
     def line(self, wanted: Callable[[str], object], timeout: float = 30) -> str:
         """The next printed line that is wanted; the time allowed is from line to line."""
         while True:
             try:
-                line = self._lines.get(timeout=timeout)
+                line = self._lines.get(timeout=stretched(timeout))
             except queue.Empty:
                 line = None
             if line is None:
@@ -99,7 +84,7 @@ class Up:
         """Send a signal to the supervisor alone and wait for its end; its exit code."""
         assert self._process is not None
         self._process.send_signal(number)
-        return self._process.wait(timeout=30)
+        return self._process.wait(timeout=stretched(30))
 
     def stop(self) -> int:
         """Stop it, when it runs; its exit code."""

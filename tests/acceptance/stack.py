@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import threading
@@ -247,27 +246,6 @@ class Stack:
 
     def _knows(self, moment: str) -> bool:
         return self.up.client("trigger").call("GET", f"{_MOMENTS}/{moment}/ledger").status == 200
-
-
-def port_bases(count: int) -> list[int]:
-    """The first of three free ports in a row, so many times; below those that the system gives to connections."""
-    found: list[int] = []
-    for base in range(10_000 + os.getpid() % 1_000 * 9, 30_000, 3):
-        if all(_is_free(base + offset) for offset in range(3)):
-            found.append(base)
-        if len(found) == count:
-            return found
-    raise RuntimeError("too few free ports")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def children_of(pid: int) -> list[int]:

@@ -42,7 +42,7 @@ DOMAIN = {
 }
 """Type → effects with their signals, as the table of DOMAIN §4 gives them (✓ is `completes`)."""
 
-LENGTH = 2 * SECOND
+LENGTH = 4 * SECOND
 """Duration or delay of every moment."""
 _ID_FIELDS = {
     "cart": "cartId",

@@ -12,9 +12,9 @@ import pytest
 from contracts.times import from_rfc3339, to_rfc3339
 from services.cli.rest import Client
 from shared.clock import SystemClock
-from tests.acceptance.program import MOMENTS, Up, environment, free_port_base, run
+from tests.acceptance.program import MOMENTS, Up, environment, run
 from tests.support.own_template import TYPE, folder_with
-from tests.support.processes import wait_until
+from tests.support.processes import free_port_base, wait_until
 
 CONFIGURATIONS = "/api/v1/audience-configurations"
 MOMENTS_PATH = "/api/v1/moments"
@@ -106,7 +106,7 @@ def test_signals_over_http_become_its_event_at_a_bound_queue(up: Up) -> None:
         send("game/start", profile, 1)
     send("game/update", "ada@example.com", 2)
     send("game/complete", "grace@example.com", 3)
-    output, _ = watching.communicate(timeout=60)
+    output, _ = watching.communicate(timeout=120)
 
     event = json.loads(output)
     data = event["data"]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.program import ROOT, Up, environment, free_port_base
+from tests.acceptance.program import ROOT, Up, environment
+from tests.support.processes import free_port_base
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.program import MOMENTS, Up, environment, free_port_base, run
-from tests.support.processes import wait_until
+from tests.acceptance.program import MOMENTS, Up, environment, run
+from tests.support.processes import free_port_base, wait_until
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def served(tmp_path: Path) -> Iterator[Up]:
     yield up
     for process in processes:
         process.send_signal(signal.SIGTERM)
-    assert [process.wait(timeout=20) for process in processes] == [0, 0, 0]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
 
 
 def test_the_services_started_one_by_one_work_together(served: Up) -> None:

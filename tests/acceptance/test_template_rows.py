@@ -11,9 +11,10 @@ import pytest
 
 from contracts.times import from_rfc3339
 from tests.acceptance.program import Up
-from tests.acceptance.stack import PATIENCE, Stack, port_bases
+from tests.acceptance.stack import PATIENCE, Stack
 from tests.acceptance.template_rows import DOMAIN, LENGTH, ROWS, Experiment, Row, declared_rows, domain_rows, recovered
 from tests.support import postgres, rabbitmq
+from tests.support.processes import free_port_base
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -32,8 +33,8 @@ def experiments(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Experiment]]:
     """The rows on the installations that can run here, side by side."""
-    folder, bases = tmp_path_factory.mktemp("rows"), port_bases(2)
-    stacks = [Stack(EMBEDDED, Up(folder / EMBEDDED, bases[0]), {})]
+    folder = tmp_path_factory.mktemp("rows")
+    stacks = [Stack(EMBEDDED, Up(folder / EMBEDDED, free_port_base()), {})]
     if rabbitmq.available() is None and postgres.available() is None:
         node, store = request.getfixturevalue("_rabbitmq_session"), request.getfixturevalue("_postgres_session")
         node.ensure_running()
@@ -41,7 +42,7 @@ def experiments(
             "MOMENTS_BROKER_URL": node.url(node.fresh_vhost()),
             "MOMENTS_DATABASE_URL": store.create_database("template_rows"),
         }
-        stacks.append(Stack(SERVERS, Up(folder / SERVERS, bases[1], changes=changes), changes, node))
+        stacks.append(Stack(SERVERS, Up(folder / SERVERS, free_port_base(), changes=changes), changes, node))
     made = {stack.name: Experiment(stack) for stack in stacks}
     try:
         with ThreadPoolExecutor() as threads:

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from services.cli.rest import Client
-from tests.acceptance.program import Up, free_port_base, run
-from tests.support.processes import wait_until
+from tests.acceptance.program import Up, run
+from tests.support.processes import free_port_base, wait_until
 
 MOMENT = re.compile(r"\d\d:\d\d:\d\d  (cart_abandon|browse_abandon) .* #(\d+)")
 
@@ -103,7 +103,7 @@ def test_keys_are_listed_and_switched(demo: Up) -> None:
 
 
 def test_another_journey_sees_moments_too(demo: Up) -> None:
-    done = run("watch", "--json", "--count", "2", "--for", "60", "--data", str(demo.data), timeout=90)
+    done = run("watch", "--json", "--count", "2", "--for", "240", "--data", str(demo.data), timeout=300)
 
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.furnishing import Furnished, furnish
 from tests.browser.guiding import Guide
@@ -17,8 +17,13 @@ from tests.browser.house import House, running_house
 from tests.browser.watching import Watch
 from tests.conftest import require
 from tests.support import axe, chromium
+from tests.support.processes import stretched
 
 _HERE = Path(__file__).parent
+PAGE_PATIENCE = stretched(15_000)
+"""Milliseconds within which a page shows what it is expected to, or takes what is done to it."""
+
+expect.set_options(timeout=PAGE_PATIENCE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -111,7 +116,7 @@ def open_context(
         locale="en-GB",
         timezone_id="Europe/Berlin",
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PAGE_PATIENCE)
     if not script:
         watch.forgive(r"\.js: csp$")  # how the driver tells that no script is loaded
     watch.over(context)

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Page
 
 from services.cli.rest import Answer, Client
-from tests.acceptance.program import Up, free_port_base
-from tests.support.processes import wait_until
+from tests.acceptance.program import Up
+from tests.support.processes import free_port_base, wait_until
 
 PATIENCE = 60.0
 """Seconds that something observable may take on a machine with much else to do."""

@@ -109,7 +109,7 @@ def _see_numbers_move(page: Page, house: House) -> None:
     for customer in ("ada", "grace", "linus"):
         house.put_in_cart(shop, f"{customer}@example.com")
 
-    expect(tile).to_have_text("3", timeout=20_000)
+    expect(tile).to_have_text("3")
     assert page.evaluate("window.same") is True
 
 

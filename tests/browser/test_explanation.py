@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -14,8 +15,6 @@ from tests.browser.house import House, Shop
 from tests.browser.judging import ALL, COLOURS, assert_accessible, assert_fits, assert_light, cost, screenshot
 from tests.browser.watching import Watch
 from tests.support.processes import wait_until
-
-PATIENCE = 20_000
 
 
 @pytest.fixture(scope="package")
@@ -51,7 +50,7 @@ def test_what_waits_counts_down_and_is_seen_to_be_raised(viewer: Page, house: Ho
     house.put_in_cart(shop, "watched@example.com")
     viewer.goto(f"/moments/{moment}/explanations?id=watched@example.com")
 
-    expect(viewer.locator("#answer")).to_contain_text("Raised at", timeout=PATIENCE)
+    expect(viewer.locator("#answer")).to_contain_text("Raised at")
     expect(viewer.locator("[data-countdown]")).to_have_count(0)
 
 
@@ -65,7 +64,7 @@ def test_occurrences_open_by_keyboard_and_keep_the_focus(viewer: Page, house: Ho
     viewer.keyboard.type("keys@example.com")
     viewer.keyboard.press("Enter")
     expect(viewer.locator("#answer")).to_contain_text("Waiting until")
-    expect(viewer.locator("[data-countdown]")).to_contain_text("1:59:")
+    expect(viewer.locator("[data-countdown]")).to_contain_text(re.compile(r"1:5\d:"))
     line = viewer.locator("#answer").inner_text()
     began = viewer.locator(".occurrence-when").inner_text()
     reach(viewer, f"a Waiting {line} {began}")

@@ -19,6 +19,7 @@ from contracts.signals import SignalData, decode_signal
 from contracts.topology import partition_queue
 from examples.shop.serving import serve_shop
 from services.ingestion.wiring import Ingestion
+from tests.browser.conftest import PAGE_PATIENCE
 from tests.support.ingestion import configuration, configure, settings_for, start_ingestion, wait_until
 from tests.support.way import Way, at_port
 
@@ -29,13 +30,14 @@ DOCUMENT = Path(__file__).parents[2] / "docs/web-sdk.md"
 
 @dataclass(slots=True)
 class Rig:
-    """Ingestion on an embedded broker, the shop, and what was recorded."""
+    """Ingestion on an embedded broker, the shop, and what was recorded. `earlier`: ids of the tests before."""
 
     ingestion: Ingestion
     way: Way
     shop: ThreadingHTTPServer
     port: int
     seen: list[tuple[str, str, str]] = field(default_factory=list)
+    earlier: set[str] = field(default_factory=set)
     times: dict[str, int] = field(default_factory=dict)
     data: dict[str, SignalData] = field(default_factory=dict)
 
@@ -52,6 +54,8 @@ class Rig:
         while arrived := consumer.receive(1000, 0.05):
             for delivery in arrived:
                 read = decode_signal(delivery.body)
+                if read.id in self.earlier:
+                    continue
                 self.seen.append((read.kind.name, read.id, read.profile))
                 self.times[read.kind.name] = read.time
                 self.data[read.kind.name] = read.data
@@ -89,9 +93,11 @@ def shared_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 @pytest.fixture
 def rig(shared_rig: Rig) -> Rig:
-    """The shop, with nothing recorded and nothing in the way."""
+    """The shop, with nothing recorded and nothing in the way; what an earlier test's pages still sent is over."""
     shared_rig.way.refuse = shared_rig.way.lose_answers = 0
+    wait_until(lambda: not shared_rig.way.underway, PATIENCE)
     shared_rig.recorded()
+    shared_rig.earlier.update(id for _, id, _ in shared_rig.seen)
     shared_rig.seen.clear()
     shared_rig.times.clear()
     return shared_rig
@@ -101,7 +107,7 @@ def rig(shared_rig: Rig) -> Rig:
 def visitor(browser: Browser) -> Iterator[BrowserContext]:
     """A browser that never saw the shop."""
     context = browser.new_context()
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PAGE_PATIENCE)
     yield context
     context.close()
 

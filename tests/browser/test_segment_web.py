@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 
 from contracts.signals import Signal
 from services.ingestion.wiring import Ingestion
+from tests.browser.conftest import PAGE_PATIENCE
 from tests.conftest import require
 from tests.support import npm
 from tests.support.ingestion import configuration, configure, recorded, settings_for, start_ingestion, wait_until
@@ -102,7 +103,7 @@ def rig(shared_rig: Rig) -> Rig:
 def visitor(browser: Browser) -> Iterator[BrowserContext]:
     """A browser that never saw the shop."""
     context = browser.new_context()
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PAGE_PATIENCE)
     yield context
     context.close()
 

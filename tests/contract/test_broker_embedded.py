@@ -15,7 +15,7 @@ from contracts.topology import Binding, Exchange, Queue, Topology
 from shared.broker import Broker, BrokerUnavailable, ConsumerLost, Message, connect_broker
 from shared.clock import ManualClock
 from tests.support import broker_programs
-from tests.support.processes import wait_until
+from tests.support.processes import stretched, wait_until
 
 QUEUE = Queue("work", single_active=True)
 
@@ -40,7 +40,7 @@ def test_a_stopped_consumer_keeps_its_lease_and_a_killed_one_does_not(broker: Br
     """SIGSTOP leaves the flock with the process; SIGKILL makes the kernel free it."""
     broker.declare_queue(QUEUE, [])
     for future in broker.publisher().publish_all([to_queue(number) for number in range(10)]):
-        future.result(10)
+        future.result(60)
     process = broker_programs.start("hold", f"embedded://{path}", QUEUE.name)
     assert process.stdout is not None
     assert [process.stdout.readline() for _ in range(10)] == [f"{number}\n" for number in range(10)]
@@ -51,16 +51,16 @@ def test_a_stopped_consumer_keeps_its_lease_and_a_killed_one_does_not(broker: Br
     process.kill()
     process.communicate()
 
-    assert [delivery.message_id for delivery in consumer.receive(10, 5.0)] == [str(number) for number in range(10)]
+    assert [delivery.message_id for delivery in consumer.receive(10, 60.0)] == [str(number) for number in range(10)]
     consumer.drop()
 
 
 def test_what_was_taken_is_in_no_file_once_the_log_is_folded(broker: Broker, path: Path) -> None:
     broker.declare_queue(QUEUE, [])
     body = b"a customer by name" * 300
-    broker.publisher().publish(Message(exchange="", routing_key=QUEUE.name, body=body, message_id="1")).result(10)
+    broker.publisher().publish(Message(exchange="", routing_key=QUEUE.name, body=body, message_id="1")).result(60)
     consumer = broker.consumer([QUEUE.name])
-    consumer.ack(consumer.receive(1, 5.0)[-1])
+    consumer.ack(consumer.receive(1, 60.0)[-1])
     consumer.drop()
     files = [path, path.with_name(f"{path.name}-wal")]
     before = any(b"a customer by name" in file.read_bytes() for file in files)
@@ -76,10 +76,10 @@ def test_redelivered_is_exact_after_a_drop_and_cautious_after_a_crash(broker: Br
     broker.declare_queue(QUEUE, [])
     publisher = broker.publisher()
     for future in publisher.publish_all([to_queue(number) for number in range(4)]):
-        future.result(10)
+        future.result(60)
 
     first = broker.consumer([QUEUE.name])
-    assert [delivery.redelivered for delivery in first.receive(2, 1.0)] == [False, False]
+    assert [delivery.redelivered for delivery in first.receive(2, 60.0)] == [False, False]
     first.drop()
     process = broker_programs.start("hold", f"embedded://{path}", QUEUE.name)
     assert process.stdout is not None
@@ -87,9 +87,9 @@ def test_redelivered_is_exact_after_a_drop_and_cautious_after_a_crash(broker: Br
     process.kill()
     process.communicate()
     third = broker.consumer([QUEUE.name])
-    after_crash = third.receive(4, 1.0)
-    publisher.publish(to_queue(4)).result(10)
-    fresh = third.receive(1, 1.0)
+    after_crash = third.receive(4, 60.0)
+    publisher.publish(to_queue(4)).result(60)
+    fresh = third.receive(1, 60.0)
     third.drop()
     fourth = broker.consumer([QUEUE.name])
     after_drop = fourth.receive(5, 1.0)
@@ -104,7 +104,7 @@ def test_a_message_taken_by_nobody_is_not_counted_against_the_limit(broker: Brok
     """Leases that end in order before the head was taken are no failed deliveries."""
     broker.declare_queue(Queue("dead"), [])
     broker.declare_queue(Queue(QUEUE.name, dead_letter="dead", delivery_limit=1), [])
-    broker.publisher().publish(to_queue(1)).result(10)
+    broker.publisher().publish(to_queue(1)).result(60)
 
     for _ in range(5):
         consumer = broker.consumer([QUEUE.name])
@@ -112,7 +112,7 @@ def test_a_message_taken_by_nobody_is_not_counted_against_the_limit(broker: Brok
         consumer.drop()
     consumer = broker.consumer([QUEUE.name])
 
-    assert [delivery.redelivered for delivery in consumer.receive(1, 1.0)] == [False]
+    assert [delivery.redelivered for delivery in consumer.receive(1, 60.0)] == [False]
     consumer.drop()
 
 
@@ -123,9 +123,9 @@ def test_a_dead_letter_says_when(path: Path) -> None:
     broker.declare_queue(Queue(QUEUE.name, max_length=1, dead_letter="dead"), [])
 
     for future in broker.publisher().publish_all([to_queue(1), to_queue(2)]):
-        future.result(10)
+        future.result(60)
     consumer = broker.consumer(["dead"])
-    (dead,) = consumer.receive(1, 1.0)
+    (dead,) = consumer.receive(1, 60.0)
     consumer.drop()
     broker.close()
 
@@ -137,7 +137,7 @@ def test_a_locked_file_fails_within_five_seconds_and_heals(broker: Broker, path:
     """Another process keeps the write lock: publishes, also those that queue up meanwhile, end as unavailable."""
     broker.declare_queue(QUEUE, [])
     publisher = broker.publisher()
-    publisher.publish(to_queue(1)).result(10)
+    publisher.publish(to_queue(1)).result(60)
     intruder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     intruder.execute("begin immediate")
 
@@ -145,39 +145,39 @@ def test_a_locked_file_fails_within_five_seconds_and_heals(broker: Broker, path:
     early = publisher.publish(to_queue(2))
     time.sleep(2)
     late = publisher.publish(to_queue(3))
-    errors = [early.exception(6), late.exception(6)]
+    errors = [early.exception(60), late.exception(60)]
     waited = time.monotonic() - started
 
     assert [type(error) for error in errors] == [BrokerUnavailable, BrokerUnavailable]
-    assert waited < 5.0
+    assert waited < stretched(5)
     assert not publisher.ready
     with pytest.raises(BrokerUnavailable):
         broker.declare_queue(Queue("other"), [])
     intruder.execute("rollback")
     intruder.close()
     assert publisher.ready
-    publisher.publish(to_queue(4)).result(10)
+    publisher.publish(to_queue(4)).result(60)
     assert broker.depth(QUEUE.name) == 2
 
 
 def test_a_consumer_that_cannot_acknowledge_is_lost(broker: Broker, path: Path) -> None:
     """The lock is held elsewhere: ack raises ConsumerLost within 5 s; the next consumer gets the message again."""
     broker.declare_queue(QUEUE, [])
-    broker.publisher().publish(to_queue(1)).result(10)
+    broker.publisher().publish(to_queue(1)).result(60)
     consumer = broker.consumer([QUEUE.name])
-    (held,) = consumer.receive(1, 1.0)
+    (held,) = consumer.receive(1, 60.0)
     intruder = sqlite3.connect(path, isolation_level=None)
     intruder.execute("begin immediate")
 
     started = time.monotonic()
     with pytest.raises(ConsumerLost):
         consumer.ack(held)
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < stretched(5)
     intruder.execute("rollback")
     intruder.close()
 
     again = broker.consumer([QUEUE.name])
-    assert [delivery.message_id for delivery in again.receive(1, 1.0)] == ["1"]
+    assert [delivery.message_id for delivery in again.receive(1, 60.0)] == ["1"]
     again.drop()
 
 
@@ -185,11 +185,11 @@ def test_a_full_disk_refuses_and_heals(broker: Broker, path: Path) -> None:
     """The file may not grow (a limit of the kernel stands for the disk): unavailable, nothing half written."""
     broker.declare_queue(QUEUE, [])
     publisher = broker.publisher()
-    publisher.publish(to_queue(0)).result(10)
+    publisher.publish(to_queue(0)).result(60)
     process = broker_programs.start("overfill", f"embedded://{path}", QUEUE.name)
 
-    assert process.communicate(timeout=30)[0] == "BrokerUnavailable\n"
-    publisher.publish(to_queue(1)).result(10)
+    assert process.communicate(timeout=120)[0] == "BrokerUnavailable\n"
+    publisher.publish(to_queue(1)).result(60)
     consumer = broker.consumer([QUEUE.name])
     received = [delivery.message_id for delivery in consumer.receive(10, 1.0)]
     consumer.drop()
@@ -241,7 +241,7 @@ def test_a_consumer_does_not_starve_beside_a_busy_publisher(broker: Broker) -> N
         nonlocal groups
         while not stop.is_set():
             for future in publisher.publish_all([to_queue(number, size=500) for number in range(500)]):
-                future.result(10)
+                future.result(60)
             groups += 1
 
     thread = threading.Thread(target=flood)
@@ -251,7 +251,7 @@ def test_a_consumer_does_not_starve_beside_a_busy_publisher(broker: Broker) -> N
     passed: list[int] = []
     try:
         for _ in range(50):
-            fresh = consumer.receive(500, 5.0)
+            fresh = consumer.receive(500, 60.0)
             started, before = time.monotonic(), groups
             consumer.ack(fresh[-1])
             taken.append(time.monotonic() - started)
@@ -262,7 +262,7 @@ def test_a_consumer_does_not_starve_beside_a_busy_publisher(broker: Broker) -> N
         consumer.drop()
 
     assert max(passed) < 20, "1 is the rule, 6 were seen; one that starves is passed by hundreds"
-    assert sorted(taken)[-3] < 1.0
+    assert sorted(taken)[-3] < stretched(1)
 
 
 def test_waiting_for_messages_is_cheap(broker: Broker) -> None:
@@ -284,20 +284,20 @@ def test_a_message_is_delivered_soon_after_it_is_published(broker: Broker) -> No
     """The poll finds it within 20 ms of idleness; a generous bound, for a loaded machine."""
     broker.declare_queue(QUEUE, [])
     publisher = broker.publisher()
-    publisher.publish(to_queue(0)).result(10)
+    publisher.publish(to_queue(0)).result(60)
     consumer = broker.consumer([QUEUE.name])
-    consumer.ack(consumer.receive(1, 1.0)[-1])
+    consumer.ack(consumer.receive(1, 60.0)[-1])
     lags = []
 
     for number in range(1, 21):
         started = time.monotonic()
         publisher.publish(to_queue(number))
-        (delivery,) = consumer.receive(1, 5.0)
+        (delivery,) = consumer.receive(1, 60.0)
         lags.append(time.monotonic() - started)
         consumer.ack(delivery)
     consumer.drop()
 
-    assert sorted(lags)[len(lags) // 2] < 0.1
+    assert sorted(lags)[len(lags) // 2] < stretched(0.1)
 
 
 def test_the_log_does_not_grow_without_end(broker: Broker, path: Path) -> None:
@@ -309,10 +309,10 @@ def test_the_log_does_not_grow_without_end(broker: Broker, path: Path) -> None:
     for _ in range(50):
         futures = publisher.publish_all([to_queue(number, size=10_000) for number in range(200)])
         for future in futures:
-            future.result(10)
+            future.result(60)
         taken = 0
         while taken < 200:
-            fresh = consumer.receive(200, 5.0)
+            fresh = consumer.receive(200, 60.0)
             taken += len(fresh)
             consumer.ack(fresh[-1])
     consumer.drop()

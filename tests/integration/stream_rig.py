@@ -19,6 +19,7 @@ import msgspec
 from services.cli.serve import command_of, environment_of
 from shared.clock import SystemClock
 from tests.integration.trigger_rig import ROOT, Rig, wait_until
+from tests.support.processes import free_ports
 
 TOKEN = "a-token-for-the-tests"
 
@@ -63,7 +64,7 @@ class Listener:
         with contextlib.suppress(OSError):  # the server has hung up already
             self._socket.shutdown(socket.SHUT_RDWR)
         if self._thread.ident is not None:
-            self._thread.join(10)
+            self._thread.join(120)
         self.answer.close()
         self._socket.close()
         self._connection.close()
@@ -91,7 +92,7 @@ class Served:
     """The running program. `stop` sends SIGTERM and tells how many seconds it took to end."""
 
     def __init__(self, rig: Rig, **changes: Any) -> None:
-        settings = replace(rig.settings, port_base=free_port() - 2, **changes)
+        settings = replace(rig.settings, port_base=free_ports(1)[0] - 2, **changes)
         self.port = settings.port_base + 2
         environment = {**os.environ, **rig.environment, "MOMENTS_STREAMS": str(settings.streams)}
         self._log = (rig.folder / "rest.log").open("ab")
@@ -110,7 +111,7 @@ class Served:
         clock = SystemClock()
         began = clock.now()
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(30)
+        self._process.wait(120)
         return (clock.now() - began) / 1_000_000
 
     def close(self) -> None:
@@ -136,10 +137,3 @@ def served(rig: Rig, **changes: Any) -> Iterator[Served]:
         yield program
     finally:
         program.close()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

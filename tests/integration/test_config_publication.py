@@ -14,7 +14,7 @@ from contracts.wire import SnapshotRequest, decode_moment_state, encode
 from shared.broker import Message
 from shared.clock import ManualClock, stopwatch
 from tests.support.configuring import CONFIGURATIONS, MOMENTS, Client, StateReader, running_config
-from tests.support.processes import wait_until
+from tests.support.processes import stretched, wait_until
 
 NOON = 1_795_435_200 * SECOND
 
@@ -66,7 +66,7 @@ def test_a_change_reaches_a_reader_within_the_two_seconds_promised(
         config.call("PATCH", f"{CONFIGURATIONS}/{shop['id']}/keys/web", {"enabled": True})
         reader.wait_for(shop["id"], 2)
 
-        assert stopwatch() - began < 2.0
+        assert stopwatch() - began < stretched(2)
 
 
 def test_deletions_are_published_and_stay_in_the_snapshot(
@@ -195,5 +195,5 @@ def _ask(reader: StateReader) -> None:
         message_id="request",
         content_type="application/json",
     )
-    publisher.publish(request).result(10)
+    publisher.publish(request).result(60)
     publisher.close()

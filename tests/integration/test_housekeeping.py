@@ -12,7 +12,7 @@ import pytest
 from contracts.times import DAY, HOUR
 from contracts.topology import JOURNEYS
 from services.trigger.gauges import TriggerGauges
-from services.trigger.housekeeping import DUTIES, Duty, House, Keeper
+from services.trigger.housekeeping import DUTIES, Duty, House, Keeper, keeper
 from services.trigger.registry import Registry
 from services.trigger.store.cache import Cache
 from services.trigger.store.forgetting import CHUNK, duty_records
@@ -20,7 +20,7 @@ from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import Fenced, note_worker
 from services.trigger.store.rows import Rows
 from shared.broker import Message
-from shared.clock import ManualClock, stopwatch
+from shared.clock import ManualClock
 from shared.outbox import Outbox
 from shared.settings import Settings
 from shared.store import close_database, connected, migrate, open_database
@@ -99,19 +99,20 @@ def test_each_chunk_is_a_transaction_and_the_duty_is_noted(make: Make) -> None:
     assert (record.rounds, record.forgotten) == (2, 14)
 
 
-def test_after_a_chunk_the_worker_is_left_alone_for_nine_times_as_long(make: Make) -> None:
-    ran: list[float] = []
+def test_after_a_chunk_the_worker_is_left_alone_for_nine_times_as_long(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = [100.0]
+    monkeypatch.setattr(keeper, "stopwatch", lambda: watch[0])
+    ran = 0
 
     def slow(house: House) -> Iterator[int]:
+        nonlocal ran
         for _ in range(2):
-            began = stopwatch()
-            while stopwatch() < began + 0.02:
-                pass
-            ran.append(stopwatch())
-            took.append(ran[-1] - began)
+            watch[0] += 0.02
+            ran += 1
             yield 1
 
-    took: list[float] = []
     place = make(Duty("slow", slow))
     assert place.keeper.rest(0.5) == 0.5
     place.keeper.call()
@@ -119,13 +120,13 @@ def test_after_a_chunk_the_worker_is_left_alone_for_nine_times_as_long(make: Mak
 
     place.keeper.step()
 
-    assert 0.1 < place.keeper.rest(0.5) <= max(0.3, 15 * took[0])
-    for _ in range(10):
-        place.keeper.step()
-    assert len(ran) == 1
-    while len(ran) < 2:
-        place.keeper.step()
-    assert ran[1] - ran[0] >= 0.19
+    assert place.keeper.rest(0.5) == pytest.approx(9 * 0.02)
+    watch[0] += 0.17
+    place.keeper.step()
+    assert ran == 1
+    watch[0] += 0.02
+    place.keeper.step()
+    assert ran == 2
 
 
 def test_a_duty_that_fails_is_rolled_back_and_noted_and_the_next_one_goes_on(make: Make) -> None:

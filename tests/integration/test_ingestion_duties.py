@@ -43,6 +43,7 @@ from tests.support.ingestion import (
     statuses,
     wait_until,
 )
+from tests.support.processes import stretched
 
 
 @pytest.fixture
@@ -164,12 +165,12 @@ def test_a_changed_key_takes_effect_within_two_seconds(broker_url: str, tmp_path
     began = stopwatch()
     publish_state(ingestion, configuration(2, keys=(*others, msgspec.structs.replace(server, kinds=("page/view",)))))
     wait_until(lambda: b"kind_not_of_key" in send(ingestion, signal()).data)
-    assert stopwatch() - began < 2
+    assert stopwatch() - began < stretched(2)
 
     began = stopwatch()
     publish_state(ingestion, configuration(3, keys=(KeyState(id="pk_9", type="web", enabled=True),)))
     wait_until(lambda: send(ingestion, signal()).status_code == 401)
-    assert stopwatch() - began < 2
+    assert stopwatch() - began < stretched(2)
 
     publish_state(ingestion, configuration(1))
     publish_state(ingestion, configuration(1, id="c2"))
@@ -244,12 +245,12 @@ def test_an_unreadable_state_goes_to_the_dead_letters(broker_url: str, tmp_path:
     wait_until(lambda: key_works(ingestion))
 
     broken = Message(exchange=CONFIGURATION, routing_key=STATE_CONFIGURATION, body=b'{"id": 5}', message_id="broken")
-    ingestion.publisher.publish(broken).result(10)
+    ingestion.publisher.publish(broken).result(60)
     publish_state(ingestion, configuration(2, keys=()))
 
     wait_until(lambda: not key_works(ingestion))
     consumer = ingestion.broker.consumer([DEAD_LETTERS])
-    (letter,) = consumer.receive(10, 5)
+    (letter,) = consumer.receive(10, 60)
     consumer.drop()
     assert (letter.message_id, letter.body) == ("broken", b'{"id": 5}')
     assert "id" in letter.headers["reason"]
@@ -265,7 +266,7 @@ def test_lost_signals_are_replayed_to_their_partition(broker_url: str, tmp_path:
 
     assert statuses(send(ingestion, [signal(f"s{n}") for n in range(1, 4)])) == [200, 200, 200]
     nonsense = Message(exchange=PARTITIONS, routing_key="partition.77", body=b"nonsense", message_id="nonsense")
-    ingestion.publisher.publish(nonsense).result(10)
+    ingestion.publisher.publish(nonsense).result(60)
 
     wait_until(lambda: client.get("/readyz").status_code == 200)
     consumer = ingestion.broker.consumer([partition_queue(0)])
@@ -284,7 +285,7 @@ def test_lost_signals_make_the_service_unready(tmp_path: Path) -> None:
     configure(follower, configuration())
     lost = Message(exchange=LOST, routing_key="", body=b"nonsense", message_id="nonsense")
 
-    follower.publisher.publish(lost).result(10)
+    follower.publisher.publish(lost).result(60)
 
     assert "moments.lost" in follower.app.test_client().get("/readyz").get_data(as_text=True)
     wait_until(lambda: follower.app.test_client().get("/readyz").status_code == 200)
@@ -298,7 +299,7 @@ def test_lost_signals_stay_until_their_replay_is_confirmed(tmp_path: Path) -> No
     away = connect_broker("amqp://guest:guest@127.0.0.1:1/", SystemClock())
     broker.declare(topology)
     publisher, absent = broker.publisher(topology), away.publisher(topology)
-    publisher.publish(Message(exchange=LOST, routing_key="", body=accepted_signal(), message_id="s1")).result(10)
+    publisher.publish(Message(exchange=LOST, routing_key="", body=accepted_signal(), message_id="s1")).result(60)
     leadership = Leadership(tmp_path / "lock")
 
     with pytest.raises((BrokerError, TimeoutError)):

@@ -53,7 +53,7 @@ class Program:
 
     def wait(self) -> int:
         """Wait for its end and read the rest."""
-        code = self.process.wait(30)
+        code = self.process.wait(120)
         while (found := self._fresh.get(timeout=10)) is not None:
             self.lines.append(found)
         return code
@@ -109,7 +109,7 @@ def publish(broker: Broker, *ids: str, key: str = "moment.cart_abandon", **data:
     for id_ in ids:
         event = {"specversion": "1.0", "id": id_, "source": "moments/trigger", "type": key, "data": data}
         body = json.dumps(event).encode()
-        publisher.publish(Message(exchange=JOURNEYS, routing_key=key, body=body, message_id=id_)).result(20)
+        publisher.publish(Message(exchange=JOURNEYS, routing_key=key, body=body, message_id=id_)).result(60)
     publisher.close()
 
 
@@ -202,7 +202,7 @@ def test_what_a_handler_cannot_take_goes_to_dead_letters_and_holds_up_nobody(
     bound(broker)
     publish(broker, "poison", do="fail")
     unreadable = Message(exchange=JOURNEYS, routing_key=KEYS[0], body=b"{", message_id="odd")
-    broker.publisher().publish(unreadable).result(20)
+    broker.publisher().publish(unreadable).result(60)
     publish(broker, "good")
     program = start()
     program.wait_for("acted good")
@@ -335,7 +335,7 @@ def test_the_example_runs_for_an_outsider_with_pika_and_msgspec_alone(rabbitmq_u
             """Publish everything once more: until it is bound nothing arrives, and what comes again is not acted on."""
             for name in wanted:
                 body, id_ = examples[name].example, json.loads(examples[name].example)["id"]
-                publisher.publish(Message(exchange=JOURNEYS, routing_key=name, body=body, message_id=id_)).result(20)
+                publisher.publish(Message(exchange=JOURNEYS, routing_key=name, body=body, message_id=id_)).result(60)
             return (tmp_path / "seen").read_text().count("\n") == 4
 
         wait_until(seen_all, "four events", 30)

@@ -85,7 +85,7 @@ def tell(broker_url: str, *bodies: bytes) -> None:
     broker = connect_broker(broker_url, SystemClock())
     publisher = broker.publisher(moments_topology(2))
     for body in bodies:
-        publisher.publish(Message(exchange=KEY_USES, routing_key=KEY_USED, body=body, message_id="k")).result(20)
+        publisher.publish(Message(exchange=KEY_USES, routing_key=KEY_USED, body=body, message_id="k")).result(60)
     publisher.close()
     broker.close()
 
@@ -231,6 +231,6 @@ def test_a_refused_key_is_not_used_and_a_refused_signal_of_an_admitted_key_is(tm
 
         send(ingestion, signal(items=[]), "/v1/signals/cart/add", key="pk_1", headers=WEB)
         wait_until(lambda: ingestion.broker.depth(KEY_USES))
-        (delivery,) = consumer.receive(10, 2.0)
+        (delivery,) = consumer.receive(10, 60.0)
         consumer.drop()
     assert decode_key_used(delivery.body).key == "pk_1"

@@ -318,7 +318,7 @@ def test_a_replay_that_got_lost_goes_again_once_none_lies_at_the_broker(desk: De
         desk.clock.advance(PATIENCE + SECOND)
         assert [relay.run_once(), relay.run_once()] == [0, 0]
         consumer = broker.consumer([REPLAYS])
-        consumer.ack(consumer.receive(10, 5)[-1])
+        consumer.ack(consumer.receive(10, 60)[-1])
         consumer.drop()
 
         assert [relay.run_once(), relay.run_once()] == [0, 1]

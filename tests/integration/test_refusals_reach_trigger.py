@@ -406,4 +406,4 @@ def test_what_no_database_takes_keeps_no_other_away(stack: str, request: pytest.
 def tell(publisher: Publisher, refused: SignalRefused) -> None:
     """Publish a refusal as ingestion does."""
     message = Message(exchange=REFUSALS, routing_key=SIGNAL_REFUSED, body=encode(refused), message_id=refused.id)
-    publisher.publish(message).result(10)
+    publisher.publish(message).result(60)

@@ -36,7 +36,7 @@ def port() -> Iterator[int]:
     wait_until(lambda: _answers(found), "the server to answer", 60)
     yield found
     program.kill()
-    program.wait(30)
+    program.wait(120)
 
 
 def _answers(port: int) -> bool:

@@ -67,7 +67,7 @@ class House:
         """Tell trigger, as config does, whose signals are refused; the worker knows when this returns."""
         self.rig.publisher.publish(
             Message(exchange=CONFIGURATION, routing_key=STATE_SUPPRESSION, body=encode(state), message_id=state.id)
-        ).result(10)
+        ).result(60)
         known = (state.version, state.deleted)
         sql = "SELECT version, deleted FROM suppressions"
         wait_until(lambda: known in [(version, bool(deleted)) for version, deleted in self.rig.read(sql)], "the word")

@@ -179,6 +179,6 @@ def test_a_thread_that_ends_late_gets_no_connection_that_nobody_would_close(data
     close_database(database)
     for thread in [threading.Thread(target=come_late) for _ in range(3)]:
         thread.start()
-        thread.join(20)
+        thread.join(120)
 
     assert len(refused) == 3

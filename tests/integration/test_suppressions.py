@@ -122,12 +122,12 @@ def test_an_erasure_that_says_so_puts_the_customer_on_the_list_and_both_services
     )
     message = Message(exchange=ERASURES, routing_key=PROFILE_ERASED, body=encode(told), message_id="e1")
     for _ in range(2):  # it may come more than once
-        installation.ingestion.publisher.publish(message).result(20)
+        installation.ingestion.publisher.publish(message).result(60)
 
     wait_until(lambda: installation.status(ADA) == 403)
     wait_until(lambda: installation.broker.depth(ERASURES_DONE) == 4)
     consumer = installation.broker.consumer([ERASURES_DONE])
-    answers = consumer.receive(10, 5.0)
+    answers = consumer.receive(10, 60.0)
     consumer.drop()
 
     assert sorted(decode_erasure_done(each.body).reader for each in answers) == ["config"] * 2 + ["ingestion"] * 2
@@ -136,6 +136,6 @@ def test_an_erasure_that_says_so_puts_the_customer_on_the_list_and_both_services
 
     listed = installation.config.get(LIST)["items"][0]["id"]
     assert installation.config.call("DELETE", f"{LIST}/{listed}").status == 204
-    installation.ingestion.publisher.publish(message).result(20)
+    installation.ingestion.publisher.publish(message).result(60)
     wait_until(lambda: installation.broker.depth(ERASURES_DONE) == 2 + 4)
     assert installation.config.get(LIST)["total"] == 0, "told once more, it undid that"

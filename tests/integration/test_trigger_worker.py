@@ -145,7 +145,7 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_and_the_partition_goes_on(
     broken = {b"\xff no json": "malformed", b"{}": "missing required field", b"": "truncated"}
     for body in broken:
         message = Message(exchange=PARTITIONS, routing_key=partition_key(number), body=body, message_id="broken")
-        rig.publisher.publish(message).result(20)
+        rig.publisher.publish(message).result(60)
 
     rig.add("ada@example.com")
 
@@ -168,7 +168,7 @@ def test_a_signal_in_a_partition_that_is_not_its_own_is_no_activity(rig: Rig) ->
         body=stray.body,
         message_id=stray.message_id,
     )
-    rig.publisher.publish(wrong).result(20)
+    rig.publisher.publish(wrong).result(60)
 
     rig.add("bob@example.com")
 

@@ -221,14 +221,14 @@ def test_two_clicks_make_one_moment(config: Client) -> None:
         other = Browser(config.service)
         for cookie in editor.client._cookies.values():  # type: ignore[union-attr]
             other.client.set_cookie(cookie.key, cookie.value, domain=cookie.domain)
-        start.wait(10)
+        start.wait(60)
         answers.append(other.call("POST", CART, sent))
 
     threads = [threading.Thread(target=click) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
 
     (made,) = config.get(MOMENTS)["items"]
     assert [answer.status_code for answer in answers] == [303] * 4

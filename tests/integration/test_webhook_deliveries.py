@@ -288,10 +288,10 @@ def test_a_late_success_counts_whoever_has_the_claim(rig: WebhookRig, clock: Man
     slow, other = rig.dispatcher(), rig.dispatcher()
     with connected(rig.database):
         slow.turn()
-        slow.wake.wait(10)
+        slow.wake.wait(60)
         clock.advance(15 * SECOND)
         other.turn()
-        other.wake.wait(10)
+        other.wake.wait(60)
         slow.record()
         assert rig.states(webhook) == {"e": "delivered"}
         other.record()
@@ -383,7 +383,7 @@ def test_the_answer_to_what_was_forgotten_meanwhile_is_that_of_no_other(rig: Web
     dispatcher = rig.dispatcher()
     with connected(rig.database):
         dispatcher.turn()
-        dispatcher.wake.wait(10)
+        dispatcher.wake.wait(60)
         with rig.database.atomic():
             assert sum(forget_profile(rig.deliveries, ada)) == 1
         rig.take(webhook["id"], "other", profile=bob)

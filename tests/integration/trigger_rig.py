@@ -193,7 +193,7 @@ class Rig:
         """SIGTERM a worker; its exit code."""
         worker = self._workers.pop(name)
         worker.send_signal(signal.SIGTERM)
-        return worker.wait(30)
+        return worker.wait(120)
 
     # What config would say.
 
@@ -236,7 +236,7 @@ class Rig:
         if isinstance(state, MomentState):
             self.states[state.id] = state
         message = Message(exchange=CONFIGURATION, routing_key=key, body=encode(state), message_id=state.id)
-        self.publisher.publish(message).result(20)
+        self.publisher.publish(message).result(60)
         return state
 
     def knows(self, state: MomentState) -> bool:
@@ -275,7 +275,7 @@ class Rig:
         """Publish signals and wait until the broker has confirmed them."""
         futures = self.publisher.publish_all([message_of(each) for each in signals])
         for each, future in zip(signals, futures, strict=True):
-            future.result(20)
+            future.result(60)
             self.sent.append(each)
 
     def add(self, profile: str, **given: Any) -> Signal:
@@ -309,7 +309,7 @@ class Rig:
 
     def listen_until(self, condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
         """Take events from the journey until a condition holds; goes on after the loss of the broker."""
-        end = stopwatch() + seconds
+        end = stopwatch() + processes.stretched(seconds)
         while not condition():
             assert stopwatch() < end, f"waited {seconds:.0f} s in vain: {what}; {len(self.raised())} raises came"
             try:

@@ -109,7 +109,7 @@ class WebhookRig:
     def publish_bytes(self, routing_key: str, body: bytes, message_id: str = "m") -> None:
         """Publish anything to journeys."""
         message = Message(exchange=JOURNEYS, routing_key=routing_key, body=body, message_id=message_id, optional=True)
-        self.publisher.publish(message).result(10)
+        self.publisher.publish(message).result(60)
 
     def take(self, subscription_id: str, *event_ids: str, profile: bytes | None = None) -> None:
         """Make deliveries as if the events had been taken up."""

@@ -141,11 +141,11 @@ def test_routing_equals_that_of_rabbitmq(topology: Topology, rabbitmq_url: str) 
 
     publisher = broker.publisher()
     for future in publisher.publish_all(messages):
-        future.result(10)
+        future.result(60)
     received: dict[str, list[str]] = {queue: [] for queue in QUEUES}
     consumer = broker.consumer([prefix + queue for queue in QUEUES])
     while any(len(received[queue]) < len(expected[queue]) for queue in QUEUES):
-        fresh = consumer.receive(1000, 5.0)
+        fresh = consumer.receive(1000, 60.0)
         assert fresh
         for delivery in fresh:
             received[delivery.queue.removeprefix(prefix)].append(delivery.message_id)

@@ -55,7 +55,7 @@ def publish(url: str, queue: str) -> None:
             for each in range(number, number + 100)
         ]
         for future in publisher.publish_all(batch):
-            future.result(30)
+            future.result(60)
             _say(number)
             number += 1
 
@@ -66,7 +66,7 @@ def fork(url: str, queue: str) -> None:
     publisher = broker.publisher()
     child = os.fork()
     name = "child" if child == 0 else "parent"
-    publisher.publish(Message(exchange="", routing_key=queue, body=b"", message_id=name)).result(30)
+    publisher.publish(Message(exchange="", routing_key=queue, body=b"", message_id=name)).result(60)
     broker.close()
     if child:
         os.waitpid(child, 0)
@@ -78,7 +78,7 @@ def overfill(url: str, queue: str) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
     message = Message(exchange="", routing_key=queue, body=b"x" * 1_000_000, message_id="too large")
-    error = connect_broker(url, SystemClock()).publisher().publish(message).exception(30)
+    error = connect_broker(url, SystemClock()).publisher().publish(message).exception(60)
     _say(type(error).__name__)
 
 

@@ -27,6 +27,7 @@ from shared.broker import Broker, connect_broker
 from shared.clock import Clock, SystemClock
 from shared.settings import Settings
 from tests.support.browsing import QUICK
+from tests.support.processes import stretched
 
 CONFIGURATIONS = "/api/v1/audience-configurations"
 MOMENTS = "/api/v1/moments"
@@ -150,7 +151,7 @@ class StateReader:
 
     def wait_for(self, resource_id: str, version: int, timeout: float = 10.0) -> Any:
         """The state of a resource once that version has come."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + stretched(timeout)
         while resource_id not in self.states or self.states[resource_id].version < version:
             if time.monotonic() > deadline:
                 raise AssertionError(f"no version {version} of {resource_id} within {timeout} s")

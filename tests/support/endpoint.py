@@ -122,4 +122,4 @@ def endpoint(answer: Callable[[Received], Reply] | None = None) -> Iterator[Endp
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(120)

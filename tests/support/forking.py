@@ -102,7 +102,7 @@ class Forge:
         """End it; processes that it forked go on."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(120)
 
 
 @cache

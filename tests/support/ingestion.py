@@ -80,7 +80,7 @@ def publish_state(ingestion: Ingestion, state: ConfigurationState) -> None:
 
     def taken() -> bool:
         try:
-            ingestion.publisher.publish(message).result(10)
+            ingestion.publisher.publish(message).result(60)
         except Unroutable:
             return False
         return True

@@ -64,7 +64,7 @@ class IngestionProgram:
     def status(self, path: str = "/healthz") -> int:
         """The status that a path answers with, 0 where nothing answers."""
         try:
-            return requests.get(self.url + path, timeout=10).status_code
+            return requests.get(self.url + path, timeout=60).status_code
         except requests.RequestException:
             return 0
 
@@ -72,7 +72,7 @@ class IngestionProgram:
         """SIGKILL, master and workers."""
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(30)
+            self.process.wait(120)
             self.process = None
 
     def take(self) -> list[Signal]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -13,7 +13,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 @dataclass(slots=True)
 class Way:
-    """WSGI in front of an application. `refuse`, `lose_answers`: so many of the next POSTs."""
+    """WSGI in front of an application. `refuse`, `lose_answers`: so many of the next POSTs; `underway`: requests."""
 
     app: Any
     refuse: int = 0
@@ -21,24 +21,39 @@ class Way:
     retry_after: str = "1"
     lose_answers: int = 0
     refused: int = 0
+    underway: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         """Refuse, lose the answer, or pass on."""
-        if environ["REQUEST_METHOD"] == "POST" and self.refuse:
-            self.refuse -= 1
-            self.refused += 1
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            origin = environ.get("HTTP_ORIGIN", "")
-            headers = [("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", "Retry-After")]
-            start(self.status, [*headers, ("Retry-After", self.retry_after), ("Content-Length", "2")])
-            return [b"{}"]
-        if environ["REQUEST_METHOD"] == "POST" and self.lose_answers:
-            self.lose_answers -= 1
-            b"".join(self.app(environ, lambda *_: None))
+        fate = self._fate_of(environ["REQUEST_METHOD"])
+        try:
+            if fate == "refused":
+                environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+                origin = environ.get("HTTP_ORIGIN", "")
+                headers = [("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", "Retry-After")]
+                start(self.status, [*headers, ("Retry-After", self.retry_after), ("Content-Length", "2")])
+                return [b"{}"]
+            answer = b"".join(self.app(environ, start if fate == "passed on" else lambda *_: None))
+            if fate == "passed on":
+                return [answer]
             start("502 Bad Gateway", [("Content-Length", "0")])
             return [b""]
-        answer: Iterable[bytes] = self.app(environ, start)
-        return answer
+        finally:
+            with self._lock:
+                self.underway -= 1
+
+    def _fate_of(self, method: str) -> str:
+        with self._lock:
+            self.underway += 1
+            if method == "POST" and self.refuse:
+                self.refuse -= 1
+                self.refused += 1
+                return "refused"
+            if method == "POST" and self.lose_answers:
+                self.lose_answers -= 1
+                return "lost"
+            return "passed on"
 
 
 @contextmanager

@@ -194,7 +194,7 @@ def test_threads_that_meet_another_process_at_two_buckets_see_no_deadlock(
     def slowly(offset: int, *rest: Any) -> float:
         if offset == places[0]:
             inside.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
         return taken(offset, *rest)
 
     places = [buckets._mark(name) % buckets._sets * buckets_module._SET for name in "ab"]
@@ -202,7 +202,7 @@ def test_threads_that_meet_another_process_at_two_buckets_see_no_deadlock(
     command = [sys.executable, "-c", _ANOTHER, str(tmp_path / "limits"), *map(str, places), str(buckets_module._SET)]
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(buckets.take, "a", RATE, 100.0)
-        assert inside.wait(20)
+        assert inside.wait(60)
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as another:
             assert another.stdout is not None
             assert another.stdout.readline() == b"holds\n"
@@ -212,9 +212,9 @@ def test_threads_that_meet_another_process_at_two_buckets_see_no_deadlock(
 
             assert _is_quiet(second)
             go_on.set()
-            assert first.result(20) == 0.0
-            another.communicate(timeout=20)
-        assert second.result(20) == 0.0
+            assert first.result(60) == 0.0
+            another.communicate(timeout=120)
+        assert second.result(60) == 0.0
     buckets.close()
 
 

@@ -22,6 +22,7 @@ from services.ingestion.segment.mapping import declared_table, to_signal
 from services.trigger.webhooks.schemas import NewWebhookSchema
 from shared.http import Unprocessable
 from tests.support.browsing import QUICK
+from tests.support.processes import stretched
 
 MARKS = "a" + "\u0316\u0301" * 40_000
 """Ten seconds of composing."""
@@ -73,4 +74,4 @@ def test_half_a_megabyte_of_marks_on_one_letter_takes_no_time(judge: Callable[[s
     with suppress(InvalidProfile, InvalidDomain, ma.ValidationError, Unprocessable):
         judge(MARKS)
 
-    assert time.process_time() - began < 1.0
+    assert time.process_time() - began < stretched(1)

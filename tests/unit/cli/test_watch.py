@@ -35,7 +35,7 @@ def raise_moment(broker: Broker, number: int, key: str = "moment.cart_abandon", 
     body = {"id": id_ or f"id-{number}", "type": key, "data": {"number": number}}
     publisher = broker.publisher()
     message = Message(exchange=JOURNEYS, routing_key=key, body=json.dumps(body).encode(), message_id=str(body["id"]))
-    publisher.publish(message).result(10)
+    publisher.publish(message).result(60)
     publisher.close()
 
 
