@@ -102,7 +102,7 @@ def test_a_stop_and_a_start_while_the_worker_is_away_record_the_waits_of_the_old
 
 def test_a_late_signal_after_a_restart_may_raise_what_the_stop_suppressed(rig: Rig) -> None:
     """The raise's last signal is the one of the stopped wait: the stop must not have used up its id."""
-    rig.moment(duration="PT8S")
+    rig.moment(duration="PT15S")
     rig.started()
     old = rig.add("ada@example.com")
     wait_until(lambda: rig.pending() == 1, "a wait")

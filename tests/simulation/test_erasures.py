@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,6 +24,7 @@ from services.trigger.store.rows import Rows
 from services.trigger.sweeping import AGAIN_AFTER
 from tests.simulation.test_faults import raised_messages
 from tests.simulation.world import MemoryConsumer, World
+from tests.support.processes import wait_until
 
 SEEDS = 6
 STEPS = 150
@@ -189,13 +190,16 @@ def test_an_erasure_in_a_quiet_partition_is_taken_over_from_a_worker_that_died(t
         world.pass_time(AGAIN_AFTER + SECOND)
         world.worker._sweep()
         _read_all(world)
-        for _ in range(1_000):
-            world.worker._turn(MemoryConsumer(world.broker, False, partition_queue(0), 1))  # type: ignore[arg-type]
-            if world.rows.execute("SELECT state, sweeps FROM erasures") == [("erased", done)]:
-                break
-            time.sleep(0.01)  # the sweeper rests nine times as long as it works
+        # The sweeper rests nine times as long as it works.
+        wait_until(lambda done=done: swept(world) == [("erased", done)], "the sweep", 60)  # type: ignore[misc]
 
     assert world.rows.execute("SELECT state, sweeps FROM erasures") == [("erased", 2)]
+
+
+def swept(world: ErasingWorld) -> list[tuple[Any, ...]]:
+    """How erasures stand after another turn of the worker."""
+    world.worker._turn(MemoryConsumer(world.broker, False, partition_queue(0), 1))  # type: ignore[arg-type]
+    return world.rows.execute("SELECT state, sweeps FROM erasures")
 
 
 def _read_all(world: World) -> None:
