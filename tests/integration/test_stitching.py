@@ -37,6 +37,7 @@ from tests.integration.trigger_rig import (
     wait_until,
 )
 from tests.support.ingestion import configuration, configure, settings_for, start_ingestion
+from tests.support.processes import stretched
 
 SERVER_KEY = "sk_1:secret"
 LISTENER = "listener"
@@ -176,7 +177,7 @@ def test_what_an_anonymous_customer_left_is_raised_once_it_is_known_who_that_is(
     house.rig.listen_until(lambda: house.rig.profiles()[user], "the raise")
     (event,) = [event for event in house.rig.events if event.profile == user]
     assert before == Counter()
-    assert abs(event.due_at - _micros(at) - 2 * SECOND) < SECOND
+    assert abs(event.due_at - _micros(at) - 2 * SECOND) < stretched(1) * SECOND
     assert event.data["profile"] == {"idType": "external", "id": user}
     assert list(house.of(user).values()) == [1]
     (signal,) = [each for each in house.signals() if each.profile == user]
