@@ -66,6 +66,7 @@ def _rabbitmq_session(request: pytest.FixtureRequest, server_folder: Path) -> It
         node.start()
         yield node
     finally:
+        node.kill()  # nothing of it is wanted any more
         node.stop()
 
 
@@ -77,9 +78,11 @@ def rabbitmq_node(_rabbitmq_session: RabbitMQNode) -> RabbitMQNode:
 
 
 @pytest.fixture
-def rabbitmq_url(rabbitmq_node: RabbitMQNode) -> str:
+def rabbitmq_url(rabbitmq_node: RabbitMQNode) -> Iterator[str]:
     """The URL of a vhost that no other test uses."""
-    return rabbitmq_node.url(rabbitmq_node.fresh_vhost())
+    vhost = rabbitmq_node.fresh_vhost()
+    yield rabbitmq_node.url(vhost)
+    rabbitmq_node.give_back(vhost)
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +93,7 @@ def _postgres_session(request: pytest.FixtureRequest, server_folder: Path) -> It
         node.start()
         yield node
     finally:
-        node.stop()
+        node.abandon()
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from tests.support.ingestion import configuration, configure, send, settings_for
 from tests.support.proxy import Cable
 from tests.support.rabbitmq import RabbitMQNode
 
-PATIENCE = 18
-DURATION = 4
+PATIENCE = 20
+DURATION = 6
 """Seconds; longer than a machine's lease of two: what is due within that may be raised before the purchase is taken."""
 
 

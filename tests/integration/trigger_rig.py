@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -386,19 +386,24 @@ def raise_ids(outcomes: Iterable[Outcome]) -> set[str]:
 @contextmanager
 def running_rig(request: pytest.FixtureRequest, folder: Path, stack: str, *, audited: bool = True) -> Iterator[Rig]:
     """A rig on a stack. At the end, when `audited` and unless the test has failed already, nothing may differ."""
-    if stack == "embedded":
-        rig = Rig(folder, f"embedded://{folder}/broker.db")
-    else:
-        rabbitmq, postgres = map(request.getfixturevalue, ("_rabbitmq_session", "_postgres_session"))
-        rabbitmq.ensure_running()
-        postgres.ensure_running()
-        database = postgres.create_database(f"rig_{uuid.uuid4().hex[:12]}")
-        rig = Rig(folder, rabbitmq.url(rabbitmq.fresh_vhost()), database)
-    try:
+    with ExitStack() as at_the_end:
+        rig = rig_on(request, folder, stack, at_the_end)
+        at_the_end.callback(rig.close)
         yield rig
         assert not audited or rig.differences() == []
-    finally:
-        rig.close()
+
+
+def rig_on(request: pytest.FixtureRequest, folder: Path, stack: str, at_the_end: ExitStack) -> Rig:
+    """A rig on a stack, whose vhost is given back at the end."""
+    if stack == "embedded":
+        return Rig(folder, f"embedded://{folder}/broker.db")
+    rabbitmq, postgres = map(request.getfixturevalue, ("_rabbitmq_session", "_postgres_session"))
+    rabbitmq.ensure_running()
+    postgres.ensure_running()
+    database = postgres.create_database(f"rig_{uuid.uuid4().hex[:12]}")
+    vhost = rabbitmq.fresh_vhost()
+    at_the_end.callback(rabbitmq.give_back, vhost)
+    return Rig(folder, rabbitmq.url(vhost), database)
 
 
 def seconds(count: float) -> int:

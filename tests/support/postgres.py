@@ -93,6 +93,10 @@ class PostgresNode:
         """Stop at once in an orderly way (open sessions are ended)."""
         self._end(signal.SIGINT)
 
+    def abandon(self) -> None:
+        """Stop without keeping what was written last."""
+        self._end(signal.SIGQUIT)
+
     def kill(self) -> None:
         """SIGKILL the server and its children."""
         self._end(signal.SIGKILL)
