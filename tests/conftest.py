@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.oracle.budget import FACTOR
@@ -21,6 +22,11 @@ from tests.support.scheduling import pytest_collection_modifyitems, pytest_xdist
 __all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]
 
 _numbers = count()
+
+# Where `rich` is installed, as here, a logged exception is drawn with every local value of every frame: for seconds.
+for _each in structlog.get_config()["processors"]:
+    if isinstance(_each, structlog.dev.ConsoleRenderer):
+        _each.exception_formatter = structlog.dev.plain_traceback
 
 # A loaded machine is slow; how long an example takes says nothing of what is tested.
 # What is drawn is the same each time: a change is judged by what it changes. `MOMENTS_EXAMPLES=50` draws anew.

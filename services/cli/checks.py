@@ -25,7 +25,7 @@ SERVERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "clients for Node": ("tests.support.npm", ("nodejs", "npm")),
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")
-_SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile")
+_SIDE_BY_SIDE = ("-n", "6", "--dist", "loadfile")
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 
 
@@ -101,7 +101,7 @@ def test(install_services: bool, require_services: bool, compose: bool, pytest_a
 
     The tests start private RabbitMQ and PostgreSQL servers on free ports and stop them; those of the app drive
     Chromium. Where the programs are missing, the tests run in a container if Docker answers; else those suites are
-    skipped, and told so. CI=true implies --install-services --require-services. The whole suite runs in four
+    skipped, and told so. CI=true implies --install-services --require-services. The whole suite runs in six
     processes (most of it waits); with arguments, in one: -n says otherwise.
 
     \b

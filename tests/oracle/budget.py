@@ -1,4 +1,4 @@
-"""How many examples the property tests draw: few, the same each time; with MOMENTS_EXAMPLES=50 fifty times as many."""
+"""How many examples are drawn, and seeds tried: few, the same each time; MOMENTS_EXAMPLES=50: fifty times as many."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ FIGURES = [
     ("multi_category_2019_10_01.csv", "cart_abandon", 10, 57, 55),
     ("cosmetics_2022_oct.csv", "browse_abandon", 10, 88, 75),
     ("cosmetics_2022_nov.csv", "browse_abandon", 10, 196, 139),
-    ("multi_category_2019_10_01.csv", "browse_abandon", 10, 4857, 4311),
+    pytest.param("multi_category_2019_10_01.csv", "browse_abandon", 10, 4857, 4311, marks=pytest.mark.soak),
 ]
 
 

@@ -22,11 +22,12 @@ from services.trigger.store.figures import pending
 from services.trigger.store.keys import profile_key
 from services.trigger.store.rows import Rows
 from services.trigger.sweeping import AGAIN_AFTER
+from tests.oracle.budget import FACTOR
 from tests.simulation.test_faults import raised_messages
 from tests.simulation.world import MemoryConsumer, World
 from tests.support.processes import wait_until
 
-SEEDS = 6
+SEEDS = 4 * FACTOR
 STEPS = 150
 NAMES = ("ada-lovelace@example.com", "grace-hopper@example.com", "mary-somerville@example.com")
 

@@ -21,9 +21,10 @@ from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from shared.broker import Message
 from shared.outbox import Outbox
+from tests.oracle.budget import FACTOR
 from tests.simulation.world import World
 
-SEEDS = 12
+SEEDS = 6 * FACTOR
 STEPS = 150
 
 

@@ -16,9 +16,10 @@ from services.trigger.backtesting.progress import Progress
 from services.trigger.backtesting.request import Request
 from services.trigger.store import records
 from services.trigger.store.rows import Rows
+from tests.oracle.budget import FACTOR
 from tests.simulation.world import START, N, World
 
-SEEDS = 10
+SEEDS = 6 * FACTOR
 STEPS = 220
 _EDITS = (
     {"duration": "PT10S"},

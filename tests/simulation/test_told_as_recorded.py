@@ -16,11 +16,12 @@ from services.trigger.engine.explanation import explain
 from services.trigger.store import records
 from services.trigger.store.accounts import Terms, read_case
 from services.trigger.store.rows import Rows
+from tests.oracle.budget import FACTOR
 from tests.simulation.world import World
 from tests.support.explanations import Derived, derive_from
 
-SEEDS = 5
-SEEDS_OF_CHANGES = 12
+SEEDS = 4 * FACTOR
+SEEDS_OF_CHANGES = 6 * FACTOR
 STEPS = 150
 
 

@@ -12,14 +12,18 @@ _TOGETHER = ("tests/browser",)
 """Folders whose tests share an installation and a browser: each process that ran one of them would start its own."""
 
 _FIRST = (
-    "tests/browser",
-    "tests/acceptance",
-    "tests/fuzz",
-    "tests/simulation",
-    "tests/property",
-    "tests/integration",
+    "tests/browser/",
+    "tests/acceptance/test_shop_log.py",
+    "tests/integration/test_client_libraries.py",
+    "tests/acceptance/",
+    "tests/simulation/",
+    "tests/contract/",
+    "tests/integration/test_trigger_faults.py",
+    "tests/fuzz/",
+    "tests/property/",
+    "tests/integration/",
 )
-"""Folders of few and long tests, the longest first: what is short fills the processes at the end."""
+"""Files and folders of few and long tests, the longest first: what is short fills the processes at the end."""
 
 
 class Scheduling(LoadScopeScheduling):
@@ -45,7 +49,7 @@ def in_order(nodeids: Sequence[str]) -> list[int]:
 
 
 def _rank(nodeid: str) -> int:
-    return next((rank for rank, folder in enumerate(_FIRST) if nodeid.startswith(f"{folder}/")), len(_FIRST))
+    return next((rank for rank, folder in enumerate(_FIRST) if nodeid.startswith(folder)), len(_FIRST))
 
 
 @pytest.hookimpl(optionalhook=True)

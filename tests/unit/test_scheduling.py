@@ -19,8 +19,9 @@ def test_a_file_is_not_parted_and_the_browser_tests_stay_with_their_browser() ->
 
 def test_what_takes_long_begins_first_and_the_rest_stays_in_order() -> None:
     names = ["tests/unit/b.py::b", "tests/unit/a.py::a", "tests/integration/c.py::c", "tests/acceptance/d.py::d"]
+    names.append("tests/acceptance/test_shop_log.py::e")
 
-    assert [names[place] for place in in_order(names)] == [names[3], names[2], names[0], names[1]]
+    assert [names[place] for place in in_order(names)] == [names[4], names[3], names[2], names[0], names[1]]
 
 
 def test_the_tests_are_dealt_out_so(tmp_path: Path) -> None:
