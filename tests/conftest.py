@@ -72,7 +72,7 @@ def _rabbitmq_session(request: pytest.FixtureRequest, server_folder: Path) -> It
         node.start()
         yield node
     finally:
-        node.kill()  # nothing of it is wanted any more
+        node.abandon()
         node.stop()
 
 

@@ -71,7 +71,7 @@ def test_who_falls_asleep_in_a_transaction_gives_its_locks_up(
         with connected(asleep), connected(awake):
             asleep.begin()
             asleep.execute_sql("INSERT INTO things VALUES (1, 'mine')")
-            awake.execute_sql("SET statement_timeout = '20s'")
+            awake.execute_sql("SET statement_timeout = '60s'")
             awake.execute_sql("INSERT INTO things VALUES (1, 'yours')")
             with pytest.raises(STORE_FAULTS):
                 asleep.execute_sql("SELECT 1")
