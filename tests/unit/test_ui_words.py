@@ -82,3 +82,11 @@ def test_what_never_happened_is_never() -> None:
 @pytest.mark.parametrize("name", ["Nowhere/Land", "", "../etc/passwd", "x" * 300])
 def test_a_zone_that_does_not_exist_is_utc(name: str) -> None:
     assert words.zone_named(name).key == "UTC"
+
+
+def test_instants_in_a_text_are_told_by_the_clock_of_the_viewer_and_the_rest_is_escaped() -> None:
+    told = words.with_instants("<b> at 2026-11-26T09:00:01.5Z, not 2026-99-99T99:99:99Z.", NOW, PARIS)
+
+    assert str(told).startswith("&lt;b&gt; at <time ")
+    assert ">10:00:01</time>, not 2026-99-99T99:99:99Z." in told
+    assert words.with_instants("nothing", NOW, PARIS) == "nothing"

@@ -82,6 +82,7 @@ def set_up_frame(app: Flask) -> None:
         duration=words.duration,
         span=words.span,
         instant=lambda value: words.instant(value, now(), zone()),
+        with_instants=lambda text: words.with_instants(text, now(), zone()),
         ago=lambda value: words.ago(value, now(), zone()),
         exact=lambda value: words.exact(value, zone()),
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from contracts.times import SECOND, from_rfc3339, parse_duration, to_datetime, to_rfc3339
 from services.config.ui.texts import t
@@ -16,6 +17,7 @@ UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _WHOLE_CURRENCIES = frozenset(
     "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()  # noqa: SIM905 - to be read
 )
+_INSTANT = re.compile(r"\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 _THOUSANDTHS = frozenset(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))
 
 
@@ -100,6 +102,22 @@ def instant(value: int | str, now: int, zone: ZoneInfo) -> Markup:
     else:
         shown = f"{moment:%-d %b %Y}"
     return _time(value, zone, shown)
+
+
+def with_instants(text: str, now: int, zone: ZoneInfo) -> Markup:
+    """A text of trigger with its RFC 3339 instants as people read them; the rest is escaped."""
+    pieces = [
+        _told(piece, now, zone) if place % 2 else escape(piece) for place, piece in enumerate(_INSTANT.split(text))
+    ]
+    return Markup("").join(pieces)
+
+
+def _told(text: str, now: int, zone: ZoneInfo) -> Markup:
+    """An instant; what only looks like one, as an id of somebody may, stays as it is."""
+    try:
+        return instant(text, now, zone)
+    except (ValueError, OverflowError):
+        return escape(text)
 
 
 def ago(value: int | str | None, now: int, zone: ZoneInfo) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from flask import Blueprint, request
+from flask import Blueprint, request, url_for
 
 from services.config.access import needs, viewer
 from services.config.access.parts import access
@@ -16,6 +16,7 @@ from services.config.ui.actors import actor_name
 from services.config.ui.asked import page_number
 from services.config.ui.differences import Difference, differences, is_instant
 from services.config.ui.frame import page
+from services.config.ui.pages.erasures import configuration_name
 from services.config.ui.pages.settings import tabs_of
 from services.config.ui.texts import known, t
 
@@ -51,7 +52,7 @@ class Asked:
 class Told:
     """An entry as it is read. `of_other`: whether it is about something else than who did it.
 
-    `opened`: whether its differences are few enough to be shown at once.
+    `opened`: whether its differences are few enough to be shown at once. `receipt`: where that of an erasure is.
     """
 
     entry: AuditEntry
@@ -60,6 +61,7 @@ class Told:
     differences: list[Difference]
     of_other: bool
     opened: bool
+    receipt: str = ""
 
 
 @blueprint.get("")
@@ -99,12 +101,15 @@ def _told(entry: AuditEntry, names: dict[str, str]) -> Told:
         differences=changed,
         of_other=entry.action not in _OF_THEMSELVES,
         opened=entry.before is not None and entry.after is not None and len(changed) <= _SHOWN_AT_ONCE,
+        receipt=url_for("erasure_pages.receipt", erasure_id=entry.resource_id) if entry.action == "erase" else "",
     )
 
 
 def _short(entry: AuditEntry) -> str:
-    """What has no name, by its id; hashes as the suppression list shows them."""
-    return f"{entry.resource_id[:12]}…" if entry.kind == "suppression" else entry.resource_id
+    """What has no name, by its id; hashes as the suppression list shows them, exports by what they are from."""
+    if entry.kind == "suppression":
+        return f"{entry.resource_id[:12]}…"
+    return configuration_name(entry.resource_id) or entry.resource_id if entry.action == "export" else entry.resource_id
 
 
 def _asked() -> Asked:

@@ -70,7 +70,7 @@ def receipts() -> tuple[str, int]:
         found = program().trigger.get("/api/v1/erasures", query)
     except TriggerRefused:  # the cursor of another list
         found = {"items": [], "next": None}
-    names = {each["configuration"]: _name_of(each["configuration"]) for each in found["items"]}
+    names = {each["configuration"]: configuration_name(each["configuration"]) for each in found["items"]}
     return page("pages/erasures.html", erasures=found["items"], next=found["next"], names=names, begun=not request.args)
 
 
@@ -86,7 +86,7 @@ def receipt(erasure_id: UUID) -> tuple[str, int]:
         if count
     ]
     template = "parts/erasure.html" if request.args.get("part") == "state" else "pages/erasure.html"
-    return page(template, erasure=found, counts=counts, name=_name_of(found["configuration"]))
+    return page(template, erasure=found, counts=counts, name=configuration_name(found["configuration"]))
 
 
 @blueprint.post("/export")
@@ -101,7 +101,7 @@ def export() -> Response:
     return Response(body, content_type="application/json", headers=headers)
 
 
-def _name_of(configuration_id: str) -> str:
+def configuration_name(configuration_id: str) -> str:
     """The name of an audience configuration; empty where it was deleted."""
     try:
         return program().configurations.get(configuration_id).name

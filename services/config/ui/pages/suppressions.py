@@ -49,7 +49,7 @@ class Asked:
         try:
             return cls(id_type, typed, normalise_profile(id_type, typed))
         except InvalidProfile as error:
-            return cls(id_type, typed, fault=f"{t(f'configurations.id_type.{id_type}')}: {error}.")
+            return cls(id_type, typed, fault=t("suppressions.wrong", reason=error))
 
 
 @blueprint.get(_PATH)
