@@ -14,9 +14,10 @@ import rudderstack.analytics.client
 import segment.analytics.client
 
 from contracts.configurations import KeyState
+from contracts.joining import JOINING_ID_PREFIX, decode_joining
 from contracts.signals import Signal
-from contracts.stitching import IDENTIFIED_ID_PREFIX, decode_identified
-from contracts.topology import partition_queue
+from contracts.stitching import ANONYMOUS, IDENTIFIED_ID_PREFIX, decode_identified
+from contracts.topology import partition_of, partition_queue
 from services.ingestion.wiring import Ingestion
 from shared.broker import Delivery
 from tests.support.ingestion import (
@@ -235,12 +236,15 @@ def test_a_limited_key_tells_who_a_visitor_is_only_where_identify_is_among_its_k
     refused = [] if identified else [("i", 403, "kind_not_of_key"), ("a", 403, "kind_not_of_key")]
     refused += [] if lies else [("t", 403, "kind_not_of_key")]
     assert sorted((each["id"], each["status"], each["code"]) for each in answer.get("refused", [])) == sorted(refused)
-    assert sorted(told(rig, wanted=identified + int(lies))) == [f"a-{n}" for n in range(1, identified + 1)]
+    assert sorted(told(rig, wanted=2 * identified + int(lies))) == [f"a-{n}" for n in range(1, identified + 1)]
     configure(rig.ingestion, configuration(version=2, id=f"c-{kinds}", deleted=True))
 
 
 def told(rig: Rig, wanted: int) -> list[str]:
-    """The anonymous ids of which the partitions were told whose they are; takes all that lies there."""
+    """The anonymous ids of which the partitions were told whose they are; takes all that lies there.
+
+    Of each the profile's partition was told from which one something may join it.
+    """
     consumer = rig.ingestion.broker.consumer([partition_queue(number) for number in range(4)])
     found: list[Delivery] = []
 
@@ -253,8 +257,17 @@ def told(rig: Rig, wanted: int) -> list[str]:
     wait_until(enough)
     consumer.drop()
     assert len(found) == wanted
-    people = (each for each in found if each.message_id.startswith(IDENTIFIED_ID_PREFIX))
-    return [decode_identified(each.body).anonymous for each in people]
+    people = [decode_identified(each.body) for each in found if each.message_id.startswith(IDENTIFIED_ID_PREFIX)]
+    joinings = [each for each in found if each.message_id.startswith(JOINING_ID_PREFIX)]
+    sources = [(each.queue, decode_joining(each.body).source) for each in joinings]
+    assert sorted(sources) == sorted(
+        (
+            partition_queue(partition_of(each.configuration, each.id_type, each.profile, 4)),
+            partition_of(each.configuration, ANONYMOUS, each.anonymous, 4),
+        )
+        for each in people
+    )
+    return [each.anonymous for each in people]
 
 
 def test_the_web_client_is_told_where_to_send(rig: Rig) -> None:
