@@ -142,6 +142,7 @@ TOUR = (
     ),
     Stop("customers", "profile_pages.profiles", lambda _: "/profiles"),
     Stop("profiles", "profile_pages.profiles", lambda _: "/profiles?id=ada%40example.com"),
+    Stop("visitor", "profile_pages.profiles", lambda _: "/profiles?idType=anonymous&id=anon-1"),
     Stop("erase", "erasure_pages.confirm", lambda found: f"/profiles/erasure?configuration={found.shop.id}&{CUSTOMER}"),
     Stop("receipts", "erasure_pages.receipts", lambda _: "/profiles/erasures"),
     Stop("receipt", "erasure_pages.receipt", lambda found: f"/profiles/erasures/{found.erasure}"),

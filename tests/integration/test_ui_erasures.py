@@ -112,6 +112,28 @@ def test_whose_signals_are_refused_is_told_where_they_are_known(installation: In
     assert ("Their signals are refused" in told, "/suppressions/" in told) == (True, False)
 
 
+def test_a_visitor_who_is_not_known_is_erased_by_their_anonymous_id(
+    installation: Installation, browser: Browser
+) -> None:
+    configuration = known(installation)["configuration"]
+    editor = make_user(installation.config.service, "editor", "eve@example.com")
+
+    page, of_others = (each.get("/profiles?idType=anonymous&id=anon-1").text for each in (browser, editor))
+    asked = re.search(r'href="(/profiles/erasure\?[^"]+)"', page)
+    assert asked
+    confirmed = browser.get(unescape(asked[1]))
+    whom = {"configuration": configuration, "idType": "anonymous", "id": "anon-1"}
+    receipt = browser.post("/profiles/erasure", whom)
+
+    assert (confirmed.status_code, receipt.status_code) == (200, 303)
+    assert 'value="anonymous"' in confirmed.text
+    assert f"/configurations/{configuration}/suppressions/new?idType=anonymous&amp;id=anon-1" in page
+    assert "Administrators can export and erase" in of_others
+    assert "/profiles/erasure" not in of_others
+    with connected(installation.desk.database):
+        assert installation.desk.rows.execute("SELECT id_type, profile FROM erasures") == [("anonymous", "anon-1")]
+
+
 def test_an_export_is_a_file_of_all_that_is_kept(installation: Installation, browser: Browser) -> None:
     whom = known(installation)
 

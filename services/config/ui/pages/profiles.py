@@ -8,14 +8,14 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from contracts.signals import PROFILE_FIELDS
+from contracts.stitching import ANONYMOUS
 from services.config.access import needs
 from services.config.program import program
-from services.config.resources import Listing, Moment, Suppression
+from services.config.resources import AudienceConfiguration, Listing, Moment, Suppression
 from services.config.triggering import TriggerAway, TriggerRefused
 from services.config.ui.frame import page
 from services.config.ui.pages.erasures import erasure_url
-from services.config.ui.pages.suppressions import addition_url
+from services.config.ui.pages.suppressions import ID_TYPES, addition_url
 from shared.http import NotFound
 
 _MOST_AUDIENCES = 50
@@ -23,6 +23,7 @@ _LATEST_OF = 10
 """Audiences whose latest customers are shown: each is a question to trigger."""
 _MOST_LATEST = 20
 _MOST_MOMENTS = 50
+_MOST_CONFIGURATIONS = 50
 _LONGEST = 255
 
 blueprint = Blueprint("profile_pages", __name__)
@@ -38,18 +39,29 @@ class Known:
     suppression: Suppression | None
 
 
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """An audience configuration in which something may be held of somebody who is not known by name."""
+
+    configuration: AudienceConfiguration
+    suppression: Suppression | None
+
+
 @blueprint.get("/profiles")
 @needs("viewer")
 def profiles() -> tuple[str, int]:
     """Look a customer up by e-mail address, phone number or id; without any, the latest."""
     asked = request.args.get("id", "").strip()[:_LONGEST]
     id_type = request.args.get("idType", "")
-    id_type = id_type if id_type in PROFILE_FIELDS else ""
+    id_type = id_type if id_type in ID_TYPES else ""
     known: list[Known] | None = []
     latest: list[dict[str, Any]] = []
+    visitor: list[Visitor] = []
     try:
         if not asked:
             latest = _latest()
+        elif id_type == ANONYMOUS:
+            visitor = _visitor(asked)
         elif "\0" not in asked:
             known = [_known(each) for each in _found(asked, id_type)]
     except TriggerAway:
@@ -58,8 +70,9 @@ def profiles() -> tuple[str, int]:
         "pages/profiles.html",
         asked=asked,
         id_type=id_type,
-        id_types=list(PROFILE_FIELDS),
+        id_types=ID_TYPES,
         known=known,
+        visitor=visitor,
         latest=latest,
         erasure_url=erasure_url,
         addition_url=addition_url,
@@ -70,6 +83,14 @@ def _known(profile: dict[str, Any]) -> Known:
     configuration_id, named = profile["audienceConfiguration"]["id"], profile["profile"]
     suppression = program().suppressions.standing(configuration_id, named["idType"], named["id"])
     return Known(profile, _moments(configuration_id), suppression)
+
+
+def _visitor(asked: str) -> list[Visitor]:
+    listing = Listing(page_size=_MOST_CONFIGURATIONS, sort="name")
+    return [
+        Visitor(each, program().suppressions.standing(each.id, ANONYMOUS, asked))
+        for each in program().configurations.page(listing).items
+    ]
 
 
 def _found(asked: str, id_type: str) -> list[dict[str, Any]]:

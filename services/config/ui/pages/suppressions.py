@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from contracts.profiles import InvalidProfile, normalise_profile
 from contracts.signals import PROFILE_FIELDS
+from contracts.stitching import ANONYMOUS
 from services.config.access import needs
 from services.config.program import program
 from services.config.resources import AudienceConfiguration, Listing, Suppression
@@ -23,6 +24,8 @@ from shared.http import NotFound, Unprocessable
 
 blueprint = Blueprint("suppression_pages", __name__, template_folder="../templates")
 
+ID_TYPES = (*PROFILE_FIELDS, ANONYMOUS)
+"""By what customers are looked up: also visitors of whom nothing but an anonymous id is known."""
 _PATH = "/configurations/<uuid:configuration_id>/suppressions"
 _ENTRY = f"{_PATH}/<suppression_id>/removal"
 _PAGE_SIZE = 25
@@ -42,7 +45,7 @@ class Asked:
     def of(cls, given: Mapping[str, str], usual: str) -> Asked:
         """What an address or a form says. `usual`: the idType where none is said."""
         id_type, typed = given.get("idType", "") or usual, given.get("id", "")
-        if id_type not in PROFILE_FIELDS or len(typed) > _LONGEST or "\0" in typed:
+        if id_type not in ID_TYPES or len(typed) > _LONGEST or "\0" in typed:
             return cls(usual, "", fault=t("suppressions.fault"))
         if not typed.strip():
             return cls(id_type, "")
@@ -67,7 +70,7 @@ def show(configuration_id: UUID) -> tuple[str, int]:
         asked=asked,
         standing=standing,
         found=found,
-        id_types=configuration.audience.id_types,
+        id_types=(*configuration.audience.id_types, ANONYMOUS),
         by_erasure=BY_ERASURE,
         addition_url=addition_url,
     )
