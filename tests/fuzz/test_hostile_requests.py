@@ -21,7 +21,9 @@ WARM = 1_000
 GROWTH = 64 * 2**20
 """Bytes that the memory of both processes may grow by after that, however many requests come."""
 LEAK = 24 * 2**20
-"""Bytes that it may grow by after a tenth of all requests: caches are full, what goes on growing is a leak."""
+"""Bytes that it may grow by after a tenth of the soak: caches are full, what goes on growing is a leak."""
+LONG = 100_000
+"""Requests of the soak."""
 PROCESSOR = 0.02
 """Seconds of processor time that a request may cost on average."""
 SLOWEST = 20.0
@@ -37,7 +39,7 @@ def ingestion(tmp_path: Path) -> Iterator[IngestionProgram]:
         yield running
 
 
-@pytest.mark.parametrize("count", [2_500, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)])])
+@pytest.mark.parametrize("count", [2_500, pytest.param(LONG, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)])])
 def test_no_hostile_request_makes_ingestion_fail_or_grow_or_stall(ingestion: IngestionProgram, count: int) -> None:
     assert ingestion.process is not None
     master, port = ingestion.process.pid, ingestion.port
@@ -57,7 +59,7 @@ def test_no_hostile_request_makes_ingestion_fail_or_grow_or_stall(ingestion: Ing
     assert outcome.faults == []
     assert outcome.valid == len(range(0, count, EVERY))
     assert after - before < GROWTH
-    assert after - tenth < LEAK
+    assert count < LONG or after - tenth < LEAK
     assert used / count < PROCESSOR
     assert slowest < SLOWEST
     assert min(outcome.statuses[status] for status in (200, 400, 401, 413, 415, 422)) > 0
