@@ -5,7 +5,7 @@
 const { createInterface } = require("node:readline");
 
 const KEY = "sk_1:secret";
-const PATIENCE = 110_000;
+const PATIENCE = 230_000;
 const RETRIES = 12;
 
 const [, , name, url] = process.argv;

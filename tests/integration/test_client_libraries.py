@@ -32,9 +32,11 @@ from tests.support.ingestion import configuration
 from tests.support.ingestion_program import IngestionProgram, running_ingestion
 from tests.support.processes import wait_until
 
+pytestmark = pytest.mark.timeout(1_200)
+
 SERVER_KEY = "sk_1:secret"
 MUG = {"product_id": "mug", "name": "Blue mug", "price": 12.5, "quantity": 1, "currency": "EUR"}
-PATIENCE = 120.0
+PATIENCE = 240.0
 PAUSE = 0.2
 UNCONFIRMED = (503, 0)
 """What a probe is answered with while nothing is confirmed; 0: not in time, as all threads wait for it."""
