@@ -403,6 +403,7 @@ def test_a_killed_rabbitmq_means_503_until_it_is_back(
     ingestion = start_ingestion(settings_for(tmp_path, MOMENTS_BROKER_URL=rabbitmq_url, MOMENTS_PARTITIONS="4"))
     publish_state(ingestion, configuration())
     wait_until(lambda: ingestion.app.test_client().get("/readyz").status_code == 200)
+    rabbitmq_node.settle()
     acknowledged = [n for n in range(50) if send(ingestion, signal(str(n))).status_code == 200]
 
     rabbitmq_node.kill()

@@ -139,6 +139,7 @@ def test_what_two_processes_have_acknowledged_survives_kills_at_every_stage_and_
     rig: Rig, ingestion: Gunicorn, rabbitmq_node: RabbitMQNode
 ) -> None:
     wait_until(lambda: ingestion.standing().known, "the machine to be known")
+    rabbitmq_node.settle()
     acknowledged = 0
 
     # The broker is killed in the middle of a load from many senders: every answer is 200.

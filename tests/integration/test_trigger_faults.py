@@ -134,6 +134,7 @@ def test_a_restarted_broker_loses_and_doubles_nothing(servers: Rig, rabbitmq_nod
     rig = servers
     rig.moment(duration="PT5S")
     rig.started()
+    rabbitmq_node.settle()
     for n in range(40):
         rig.add(f"u{n}@example.com")
     for n in range(0, 40, 4):

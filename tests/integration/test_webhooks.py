@@ -287,6 +287,7 @@ def test_servers_that_go_and_come_back_lose_no_event(
         rig.subscribe(journey.url, "moment.#")
         rig.run()
         rig.bound()
+        rabbitmq_node.settle()
         for n in range(20):
             rig.publish("moment.welcome", f"a{n}")
         postgres_node.restart()

@@ -104,16 +104,20 @@ class RabbitMQNode:
         self._mapper = None
 
     def kill(self) -> None:
-        """SIGKILL the node and the processes it started. Vhosts not handed out yet may not survive that.
-
-        RabbitMQ 3.10 keeps the registration of a new quorum queue in memory for a moment, and a kill within it leaves
-        the queue without a leader for good: the queues of a vhost that was handed out just now are waited for.
-        """
-        time.sleep(max(0.0, self._handed_out + _REGISTERED_WITHIN - time.monotonic()))
+        """SIGKILL the node and the processes it started, once it is settled."""
+        self.settle()
         self.abandon()
 
+    def settle(self) -> None:
+        """Wait until the queues of the vhost that was handed out last are registered on the disk.
+
+        RabbitMQ 3.10 keeps the registration of a new quorum queue in memory for a moment, and a kill within it leaves
+        the queue without a leader for good.
+        """
+        time.sleep(max(0.0, self._handed_out + _REGISTERED_WITHIN - time.monotonic()))
+
     def abandon(self) -> None:
-        """SIGKILL it at once."""
+        """SIGKILL it at once. Vhosts not handed out yet may not survive that."""
         self._vhosts.clear()
         self._end_session()
         if self._server is not None:
