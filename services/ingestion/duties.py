@@ -109,7 +109,12 @@ class Loop:
             except Exception:
                 pause = _BACKOFF
                 _log.exception("duty_failed", duty=self._duty.name)
-        self._duty.stop()
+        try:
+            self._duty.stop()
+        except PASSING_FAULTS as error:
+            _log.warning("duty_not_stopped", duty=self._duty.name, reason=str(error))
+        except Exception:
+            _log.exception("duty_not_stopped", duty=self._duty.name)
 
 
 class RefreshKeys:

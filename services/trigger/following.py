@@ -74,8 +74,9 @@ class Follower:
         while not self._ended.is_set():
             try:
                 self._follow()
-            except BrokerError as error:
-                _log.warning("following.interrupted", error=type(error).__name__)
+            except Exception as error:
+                passing = isinstance(error, BrokerError | TimeoutError)
+                _log.warning("following.interrupted", error=type(error).__name__, exc_info=None if passing else error)
                 self._ended.wait(1.0)
 
     def _follow(self) -> None:

@@ -23,6 +23,7 @@ from services.trigger.store.rows import Rows
 from shared.broker import Broker, BrokerError, Delivery, Message, Publisher
 from shared.broker.reading import QueueReader
 from shared.clock import Clock
+from shared.ending import end_each
 from shared.outbox import RelayThread
 from shared.settings import Settings
 from shared.store import STORE_FAULTS, connected
@@ -82,8 +83,7 @@ class Refusals:
 
     def stop(self) -> None:
         """End after what is in hand."""
-        for thread in (self._refused, self._replayed, self._relay):
-            thread.stop()
+        end_each(*(thread.stop for thread in (self._refused, self._replayed, self._relay)))
 
 
 def answer_reader(broker: Broker, rows: Rows) -> QueueReader:
