@@ -11,7 +11,7 @@ import msgspec
 import peewee
 import structlog
 
-from shared.broker import BrokerError, BrokerUnavailable, Message, Overloaded, Publisher
+from shared.broker import MOST_BYTES, BrokerError, BrokerUnavailable, Message, Overloaded, Publisher
 from shared.clock import Clock
 from shared.store import STORE_FAULTS, Migration, connected, dialect
 
@@ -19,6 +19,8 @@ _COLUMNS = (
     *("exchange", "routing_key", "message_id", "content_type", "body", "headers", "hidden_copies", "optional"),
     *("partition", "created_at"),
 )
+_SENT_COLUMNS = "id, partition, exchange, routing_key, message_id, content_type, body, headers, hidden_copies, optional"
+_BODY = 6
 _ROWS_PER_STATEMENT = 500
 _CONFIRM_WITHIN = 30.0
 _RETRY_AFTER = 30_000_000
@@ -122,18 +124,30 @@ class Relay:
         self._clock = clock
         self._partitions = partitions
         self._on_sent = on_sent
+        self._unmarked: tuple[list[int], list[int]] = ([], [])
 
     def run_once(self, limit: int = 2000) -> int:
-        """Publish up to `limit` messages and mark the confirmed ones; returns how many. Never inside a transaction."""
+        """Publish up to `limit` messages, or `MOST_BYTES`, and mark the confirmed ones; returns how many.
+
+        Never inside a transaction. What could not be marked, as on a full disk, is marked first the next time, and
+        nothing is published before: it would go out anew with every attempt.
+        """
         with connected(self._database):
+            self._mark_all()
             rows = self._unsent(limit)
             if not rows:
                 return 0
             sent, refused = self._publish(rows)
-            now = self._clock.now()
-            self._mark_sent(now, sent)
-            self._mark("retry_at", now + _RETRY_AFTER, refused)
+            self._unmarked = (sent, refused)
+            self._mark_all()
         return len(sent)
+
+    def _mark_all(self) -> None:
+        sent, refused = self._unmarked
+        now = self._clock.now()
+        self._mark_sent(now, sent)
+        self._mark("retry_at", now + _RETRY_AFTER, refused)
+        self._unmarked = [], []
 
     def forget(self, before: int) -> int:
         """Delete what was sent before an instant, a chunk to a transaction; returns how many rows."""
@@ -150,6 +164,11 @@ class Relay:
             return int(row[0])
 
     def _unsent(self, limit: int) -> list[tuple[Any, ...]]:
+        """The first messages that are to be sent, until one has brought them to `MOST_BYTES`.
+
+        SQLite gives row after row as they are asked for. A client of PostgreSQL gets all at once: there the server
+        counts, which costs it less than a cursor's further statements.
+        """
         mark = self._database.param
         owned, parameters = "", [self._clock.now()]
         if self._partitions is not None:
@@ -157,11 +176,15 @@ class Relay:
             owned = f" OR partition IN ({', '.join([mark] * len(partitions))})" if partitions else ""
             owned = f" AND (partition IS NULL{owned})"
             parameters += partitions
+        whole = dialect(self._database) == "sqlite"
+        before = "" if whole else ", sum(length(body)) OVER (ORDER BY id) - length(body) AS before"
         statement = (
-            "SELECT id, partition, exchange, routing_key, message_id, content_type, body, headers, hidden_copies,"  # noqa: S608
-            f" optional FROM outbox WHERE sent_at IS NULL AND (retry_at IS NULL OR retry_at <= {mark}){owned}"
-            f" ORDER BY id LIMIT {limit:d}"
+            f"SELECT {_SENT_COLUMNS}{before} FROM outbox"  # noqa: S608
+            f" WHERE sent_at IS NULL AND (retry_at IS NULL OR retry_at <= {mark}){owned} ORDER BY id LIMIT {limit:d}"
         )
+        if whole:
+            return _until_full(self._database.execute_sql(statement, parameters))
+        statement = f"SELECT {_SENT_COLUMNS} FROM ({statement}) AS first WHERE before < {MOST_BYTES:d} ORDER BY id"  # noqa: S608
         return list(self._database.execute_sql(statement, parameters).fetchall())
 
     def _publish(self, rows: list[tuple[Any, ...]]) -> tuple[list[int], list[int]]:
@@ -280,3 +303,14 @@ def _message(row: tuple[Any, ...]) -> Message:
         hidden_copies=tuple(msgspec.json.decode(copies)) if copies else (),
         optional=bool(optional),
     )
+
+
+def _until_full(cursor: Any) -> list[tuple[Any, ...]]:
+    rows, size = [], 0
+    for row in cursor:
+        rows.append(row)
+        size += len(row[_BODY])
+        if size >= MOST_BYTES:
+            cursor.close()
+            break
+    return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
@@ -56,21 +56,6 @@ from shared.broker import Delivery
 from shared.outbox import Outbox
 
 T = TypeVar("T", Inquiry, Joining, Reply)
-
-MOST_BYTES = 16_000_000
-"""Of messages that are read and applied at once; what they become takes many times as much memory."""
-
-
-def in_portions(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
-    """Deliveries, in order, in portions that fit into memory, which nearly always is all of them at once."""
-    first = size = 0
-    for place, delivery in enumerate(deliveries):
-        if size and size + len(delivery.body) > MOST_BYTES:
-            yield deliveries[first:place]
-            first, size = place, 0
-        size += len(delivery.body)
-    yield deliveries[first:] if first else deliveries
-
 
 Told = Marker | SpoolWord | Inquiry | Reply
 """Messages whose place among the deliveries says what has been applied."""

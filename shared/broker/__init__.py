@@ -15,13 +15,14 @@ from shared.broker.errors import (
     UnknownQueue,
     Unroutable,
 )
-from shared.broker.port import NO_HEADERS, Broker, Consumer, Delivery, Message, Publisher, Together
+from shared.broker.port import MOST_BYTES, NO_HEADERS, Broker, Consumer, Delivery, Message, Publisher, Together
 from shared.broker.settling import Confirms
 
 if TYPE_CHECKING:
     from shared.clock import Clock
 
 __all__ = [
+    "MOST_BYTES",
     "NO_HEADERS",
     "Broker",
     "BrokerError",

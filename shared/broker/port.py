@@ -13,6 +13,9 @@ from contracts.topology import Binding, Queue, Topology
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
+MOST_BYTES = 16_000_000
+"""Of the bodies of one batch: with the message that reaches it, it ends. What they become takes many times as much."""
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is published. It is always persistent.
@@ -96,7 +99,7 @@ class Consumer(Protocol):
     """
 
     def receive(self, limit: int, wait: float) -> list[Delivery]:
-        """Up to `limit` deliveries. Waits at most `wait` seconds for the first, then at most 20 ms for more.
+        """Up to `limit` deliveries, or `MOST_BYTES`. Waits at most `wait` seconds for the first, then 20 ms for more.
 
         Raises `ConsumerLost`: then this consumer is done, and holds nothing.
         """
@@ -123,7 +126,10 @@ class Broker(Protocol):
         ...
 
     def consumer(self, queues: Sequence[str], *, prefetch: int = 1000) -> Consumer:
-        """A consumer of `queues`, which must exist; about `prefetch` messages are held unacknowledged."""
+        """A consumer of `queues`, which must exist; about `prefetch` messages are held unacknowledged.
+
+        However large they are, only some 64 MB of them lie in this process.
+        """
         ...
 
     def declare_queue(self, queue: Queue, bindings: Sequence[Binding]) -> None:
@@ -140,6 +146,10 @@ class Broker(Protocol):
 
     def depth(self, queue: str) -> int:
         """Messages in the queue: on RabbitMQ those not held by a consumer, embedded all not acknowledged."""
+        ...
+
+    def consumed(self, queues: Sequence[str]) -> set[str]:
+        """Those of the queues that somebody consumes now, or waits to; raises `UnknownQueue`."""
         ...
 
     def bound(self, exchange: str) -> Sequence[Binding] | None:

@@ -23,6 +23,7 @@ from contracts.topology import (
     partition_queue,
 )
 from shared.broker import (
+    MOST_BYTES,
     Broker,
     BrokerUnavailable,
     Consumer,
@@ -143,6 +144,60 @@ def test_receive_returns_nothing_after_its_wait_and_never_more_than_its_limit(br
         publish_numbers(broker, *range(25))
 
         assert [len(take(consumer, 10)), len(take(consumer, 10)), len(take(consumer, 5))] == [10, 10, 5]
+
+
+def test_a_batch_of_large_messages_ends_before_they_fill_the_memory(broker: Broker) -> None:
+    """18 MB in two queues: the batch ends with the message that brings it to its bound, the rest comes in the next."""
+    other = "other"
+    for name in (QUEUE, other):
+        broker.declare_queue(Queue(name), [])
+    body = b"x" * (MOST_BYTES // 16)
+    publish(
+        broker,
+        *[
+            Message(exchange="", routing_key=(QUEUE, other)[n % 2], body=body, message_id=str(n), headers={})
+            for n in range(18)
+        ],
+    )
+    sizes, taken = [], list[Delivery]()
+
+    with consuming(broker, QUEUE, other, prefetch=4_000) as consumer:
+
+        def all_came() -> bool:
+            fresh = consumer.receive(2_000, 1.0)
+            sizes.append(sum(len(each.body) for each in fresh))
+            taken.extend(fresh)
+            if fresh:
+                consumer.ack(fresh[-1])
+            return len(taken) == 18
+
+        wait_until(all_came, "18 messages")
+
+    assert max(sizes) <= MOST_BYTES
+    assert sorted(numbers(taken)) == list(range(18))
+    assert [delivery.tag for delivery in taken] == list(range(1, 19))
+    for queue in (QUEUE, other):
+        came = numbers([each for each in taken if each.queue == queue])
+        assert came == sorted(came)
+
+
+def test_it_is_told_which_queues_somebody_consumes(broker: Broker) -> None:
+    """On RabbitMQ passive declarations count consumers; the embedded broker looks at its leases."""
+    other = "other"
+    for name in (QUEUE, other):
+        broker.declare_queue(Queue(name, single_active=True), [])
+    assert broker.consumed([QUEUE, other]) == set()
+
+    with consuming(broker, QUEUE) as consumer:
+        assert consumer.receive(1, 0.01) == []
+        wait_until(lambda: broker.consumed([QUEUE, other]) == {QUEUE}, "the consumer to be seen")
+        assert broker.consumed([other]) == set()
+        publish_numbers(broker, 1)
+        assert numbers(take(consumer, 1)) == [1]  # to be looked at takes nothing away
+
+    wait_until(lambda: broker.consumed([QUEUE, other]) == set(), "the consumer to be gone")
+    with pytest.raises(UnknownQueue):
+        broker.consumed([QUEUE, "nowhere"])
 
 
 def test_an_acknowledgement_settles_all_deliveries_up_to_it_in_every_queue(broker: Broker) -> None:

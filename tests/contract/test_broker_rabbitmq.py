@@ -13,6 +13,7 @@ import pytest
 
 from contracts.topology import PARTITIONS, Queue, Topology, moments_topology, partition_key, partition_queue
 from shared.broker import Broker, BrokerUnavailable, Consumer, ConsumerLost, Message, Publisher, connect_broker
+from shared.broker.rabbitmq import consumer as consuming
 from shared.broker.rabbitmq.declarations import queue_arguments
 from shared.broker.rabbitmq.frames import PublishEncoder, properties
 from shared.clock import ManualClock
@@ -199,6 +200,35 @@ def test_a_busy_caller_keeps_its_connection(rabbitmq_url: str) -> None:
 
     assert broker.depth(QUEUE.name) == 0
     broker.close()
+
+
+def test_large_messages_that_nobody_takes_stay_in_the_socket_and_the_broker(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """prefetch counts messages; where they are large the socket is not read on, until some were taken or the drop."""
+    monkeypatch.setattr(consuming, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(consuming, "_MOST_AHEAD", 400_000)
+    broker.declare_queue(QUEUE, [])
+    messages = [
+        Message(exchange="", routing_key=QUEUE.name, body=b"x" * 10_000, message_id=str(number))
+        for number in range(300)
+    ]
+    for future in broker.publisher().publish_all(messages):
+        future.result(20)
+    batches: list[list[str]] = []
+
+    for drained in (False, True):
+        consumer = broker.consumer([QUEUE.name])
+        assert isinstance(consumer, consuming.RabbitMQConsumer)
+        wait_until(lambda: consumer._holding, "the reading to be held")  # noqa: B023
+        assert consumer._came < 1_500_000
+        while drained and sum(map(len, batches)) < 300:
+            batches.append([each.message_id for each in consumer.receive(2_000, 5.0)])
+        consumer.drop()
+        assert not consumer._thread.is_alive()
+
+    assert [int(each) for batch in batches for each in batch] == list(range(300))
+    assert max(map(len, batches)) == 10
 
 
 def test_a_confirm_may_settle_many_publishes(broker: Broker) -> None:

@@ -9,10 +9,10 @@ from concurrent.futures import Future
 import peewee
 import pytest
 
-from shared.broker import BrokerUnavailable, Confirms, Message, Overloaded, Unroutable
+from shared.broker import MOST_BYTES, BrokerUnavailable, Confirms, Message, Overloaded, Unroutable
 from shared.clock import ManualClock
 from shared.outbox import Outbox, Relay, RelayThread, Sent, outbox_migration
-from shared.store import close_database, connected, migrate, open_database
+from shared.store import STORE_FAULTS, close_database, connected, migrate, open_database
 from tests.support.processes import wait_until
 
 
@@ -288,3 +288,58 @@ def test_a_broken_hook_does_not_have_messages_published_for_ever(
 
     with connected(database):
         assert database.execute_sql("SELECT sent_at, routing_key FROM outbox").fetchall() == [(clock.now(), "k")]
+
+
+def test_what_was_published_and_could_not_be_marked_is_marked_later_and_not_published_again(
+    database: peewee.Database, clock: ManualClock, publisher: Recorder
+) -> None:
+    """A disk that is full for an hour, or a database that turned read-only, must not flood the journeys."""
+    write(database, clock, message("a"), message("b"), message("nowhere"))
+    publisher.failing["nowhere"] = Unroutable("nowhere")
+    relay = Relay(database, publisher, clock)
+    with connected(database):
+        only_read(database, True)
+        for _ in range(3):
+            with pytest.raises(STORE_FAULTS):
+                relay.run_once()
+        assert publisher.ids == ["a", "b"]
+        only_read(database, False)
+
+        assert relay.run_once() == 0
+        write(database, clock, message("c"))
+        assert relay.run_once() == 1
+        assert publisher.ids == ["a", "b", "c"]
+        assert relay.waiting() == 1
+
+
+def only_read(database: peewee.Database, on: bool) -> None:
+    """Have every write of this connection fail."""
+    if isinstance(database, peewee.SqliteDatabase):
+        database.execute_sql(f"PRAGMA query_only = {int(on)}")
+    else:
+        database.execute_sql(f"SET default_transaction_read_only = {'on' if on else 'off'}")
+
+
+def test_a_relay_takes_no_more_at_once_than_fits_into_memory(
+    database: peewee.Database, clock: ManualClock, publisher: Recorder
+) -> None:
+    size = MOST_BYTES // 16
+    count = 18
+    write(database, clock, *(message(str(n), body=b"x" * size) for n in range(count)))
+    relay = Relay(database, publisher, clock)
+
+    taken = [relay.run_once() for _ in range(3)]
+
+    assert taken == [16, 2, 0]
+    assert publisher.ids == [str(n) for n in range(count)]
+
+
+def test_a_message_larger_than_the_bound_goes_alone(
+    database: peewee.Database, clock: ManualClock, publisher: Recorder
+) -> None:
+    write(database, clock, message("small"), message("huge", body=b"x" * (MOST_BYTES + 1)), message("next"))
+
+    relay = Relay(database, publisher, clock)
+    taken = [relay.run_once() for _ in range(3)]
+
+    assert taken == [2, 1, 0]

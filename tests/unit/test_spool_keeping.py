@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -19,10 +19,12 @@ from services.ingestion.handover import Handover
 from services.ingestion.leadership import Leadership
 from services.ingestion.publication import message_of
 from services.ingestion.reading import Accepted, Reception, read_signal
+from services.ingestion.spool import attention, keeping
+from services.ingestion.spool.attention import ASK_EVERY, UNHEARD_EVERY
 from services.ingestion.spool.board import Mode
-from services.ingestion.spool.keeping import KeepSpool
+from services.ingestion.spool.keeping import EVERY, KeepSpool
 from services.ingestion.spool.store import Outcome, Spool
-from shared.broker import Broker, BrokerUnavailable, Message, Publisher, Together, connect_broker
+from shared.broker import Broker, BrokerUnavailable, Consumer, Message, Publisher, Together, connect_broker
 from shared.clock import SystemClock
 from tests.support.ingestion import signal, wait_until
 
@@ -87,6 +89,9 @@ class Rig:
     keeper: KeepSpool
     handover: Handover
     accepted: Accepted
+    reader: Consumer
+    ids: list[str] = field(default_factory=list)
+    words: list[SpoolWord] = field(default_factory=list)
 
     def put(self, *ids: str) -> None:
         """Keep messages back."""
@@ -101,16 +106,13 @@ class Rig:
 
     def came(self) -> tuple[list[str], list[SpoolWord]]:
         """The ids of the signals and the words in the partition."""
-        consumer = self.broker.consumer([partition_queue(0)])
-        ids, words = [], []
-        while arrived := consumer.receive(100, 0.05):
+        while arrived := self.reader.receive(100, 0.05):
             for each in arrived:
                 if each.message_id.startswith(SPOOL_ID_PREFIX):
-                    words.append(decode_spool_word(each.body))
+                    self.words.append(decode_spool_word(each.body))
                 else:
-                    ids.append(decode_signal(each.body).id)
-        consumer.drop()
-        return ids, words
+                    self.ids.append(decode_signal(each.body).id)
+        return self.ids, self.words
 
 
 @pytest.fixture
@@ -122,12 +124,15 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     publisher = Breaking(broker.publisher(topology))
     spool = Spool(tmp_path, 4, b"pepper", CLOCK)
     spool.introduce()
-    keeper = KeepSpool(Leadership(tmp_path / "lock"), spool, publisher, CLOCK, 1)
+    keeper = KeepSpool(Leadership(tmp_path / "lock"), spool, broker, publisher, CLOCK, 1)
     listener = Listener("c1", (), frozenset(("email",)), Reference("c1", "Shop"), Reference("a1", "Customers"))
     reception = Reception(Admitted(listener, "sk_1", "server"), CLOCK.now())
     accepted = read_signal(signal(), None, reception, clean=False)
     assert isinstance(accepted, Accepted)
-    yield Rig(broker, publisher, spool, keeper, Handover(publisher, spool), accepted)
+    reader = broker.consumer([partition_queue(0)], prefetch=10_000)
+    assert reader.receive(1, 0.0) == []
+    yield Rig(broker, publisher, spool, keeper, Handover(publisher, spool), accepted, reader)
+    reader.drop()
     spool.close()
     broker.close()
 
@@ -213,3 +218,49 @@ def test_a_process_that_stops_signs_off_unless_it_keeps_something_back(rig: Rig)
     assert [word.leaving for word in rig.came()[1]][-1]
     numbers = [word.number for word in rig.came()[1]]
     assert numbers == sorted(set(numbers))
+
+
+def test_where_nobody_reads_words_do_not_pile_up_and_who_reads_again_soon_hears_one(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    for module in (keeping, attention):
+        monkeypatch.setattr(module, "stopwatch", lambda: now[0])
+    rig.keeper.step()
+    rig.reader.drop()
+
+    def go_on(seconds: float) -> None:
+        until = now[0] + seconds
+        while now[0] < until:
+            now[0] += EVERY
+            wait_until(lambda: not rig.keeper._words.underway)  # type: ignore[union-attr]
+            rig.keeper.step()
+
+    go_on(ASK_EVERY)
+    before = rig.broker.depth(partition_queue(0))
+    go_on(300.0)
+    piled_up = rig.broker.depth(partition_queue(0)) - before
+    rig.reader = rig.broker.consumer([partition_queue(0)])
+    heard = len(rig.came()[1])
+    go_on(ASK_EVERY + EVERY)
+
+    assert piled_up == 300 / UNHEARD_EVERY
+    assert len(rig.came()[1]) > heard
+    ats = [word.at for word in rig.words]
+    assert ats == sorted(ats)
+
+
+def test_the_introduction_goes_everywhere_however_often_it_failed(tmp_path: Path, rig: Rig) -> None:
+    """Else a partition that nobody reads could be taken by a trigger that never heard of this machine."""
+    topology = moments_topology(3)
+    rig.broker.declare(topology)
+    assert rig.spool.sign_off()
+    keeper = KeepSpool(Leadership(tmp_path / "other"), rig.spool, rig.broker, rig.publisher, CLOCK, 3)
+    rig.publisher.left = 1
+    with pytest.raises(BrokerUnavailable):
+        keeper.step()
+    rig.publisher.left = 10_000
+
+    wait_until(lambda: keeper.step() >= 0 and rig.spool.standing().known)
+
+    assert [rig.broker.depth(partition_queue(n)) for n in range(3)] == [2, 1, 1]

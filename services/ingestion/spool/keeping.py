@@ -10,15 +10,16 @@ from contracts.topology import PARTITIONS, partition_key
 from contracts.wire import SPOOL_ID_PREFIX, SPOOL_WORD_TYPE, SpoolWord, encode
 from services.ingestion import meters
 from services.ingestion.leadership import Leadership
+from services.ingestion.spool.attention import Attention
 from services.ingestion.spool.board import Mode
 from services.ingestion.spool.store import LEASE, Spool
-from shared.broker import BrokerError, Message, Publisher
+from shared.broker import Broker, BrokerError, Message, Publisher
 from shared.clock import Clock, stopwatch
 
 _log = structlog.get_logger(__name__)
 
 EVERY = 0.5
-"""Seconds between two words of a machine."""
+"""Seconds between two words of a machine, where somebody reads them."""
 _LOOK = 0.1
 _BATCH = 1_000
 _CONFIRMED_WITHIN = 5.0
@@ -29,11 +30,12 @@ _TERM = 2**32
 class Words:
     """The words of one term of keeping, through every partition (DOMAIN §6.5); used by one thread."""
 
-    def __init__(self, publisher: Publisher, machine: str, term: int, partitions: int) -> None:
+    def __init__(self, publisher: Publisher, machine: str, term: int, partitions: int, attention: Attention) -> None:
         self._publisher = publisher
         self._machine = machine
         self._number = term * _TERM
         self._partitions = partitions
+        self._attention = attention
         self._underway: list[Future[None]] = []
         self._spoken = 0.0
 
@@ -47,15 +49,20 @@ class Words:
         """Whether the broker has not answered yet to the last one."""
         return any(not future.done() for future in self._underway)
 
-    def say(self, at: int, waiting: int, *, leaving: bool = False) -> None:
-        """All that this machine acknowledged before `at` (µs) has been confirmed by the broker."""
+    def say(self, at: int, waiting: int, *, leaving: bool = False, everywhere: bool = False) -> None:
+        """All that this machine acknowledged before `at` (µs) has been confirmed by the broker.
+
+        Where nobody reads it is said seldom, unless `everywhere` or it is the last one.
+        """
         self._number += 1
         self._spoken = stopwatch()
+        chosen = range(self._partitions) if leaving or everywhere else self._attention.chosen()
         words = [
             SpoolWord(partition=n, machine=self._machine, number=self._number, at=at, waiting=waiting, leaving=leaving)
-            for n in range(self._partitions)
+            for n in chosen
         ]
         self._underway = self._publisher.publish_all([_message(word) for word in words])
+        self._attention.spoken(chosen)
 
     def confirmed(self) -> None:
         """Wait until the last one has reached every partition; raises BrokerError or TimeoutError."""
@@ -70,9 +77,10 @@ class KeepSpool:
     name = "keep-spool"
 
     def __init__(
-        self, leadership: Leadership, spool: Spool, publisher: Publisher, clock: Clock, partitions: int
+        self, leadership: Leadership, spool: Spool, broker: Broker, publisher: Publisher, clock: Clock, partitions: int
     ) -> None:
         self._leadership = leadership
+        self._attention = Attention(broker, partitions)
         self._spool = spool
         self._publisher = publisher
         self._clock = clock
@@ -88,7 +96,8 @@ class KeepSpool:
         if not self._leadership.held():
             return EVERY
         if self._words is None:
-            self._words = Words(self._publisher, self._spool.name, self._spool.begin_term(), self._partitions)
+            term = self._spool.begin_term()
+            self._words = Words(self._publisher, self._spool.name, term, self._partitions, self._attention)
             self._known = self._spool.standing().known
         if stopwatch() - self._shown >= _SHOW_EVERY:
             self._show()
@@ -143,7 +152,7 @@ class KeepSpool:
         at = self._spool.grant(LEASE if self._known else 0.0)
         if at is None:
             return 0.0
-        words.say(at, 0)
+        words.say(at, 0, everywhere=True)
         _log.warning("spool.drained", signals=self._drained)
         self._drained = 0
         self._spool.tidy()
@@ -159,7 +168,7 @@ class KeepSpool:
         at = self._spool.grant(0.0 if self._spool.board.wished(LEASE) else LEASE)
         if at is None:
             return 0.0
-        words.say(at, 0)
+        words.say(at, 0, everywhere=not self._known)
         if not self._known:
             words.confirmed()
             self._spool.introduce()

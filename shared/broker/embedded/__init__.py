@@ -84,6 +84,15 @@ class EmbeddedBroker:
                 raise UnknownQueue(queue)
             return int(connection.execute(f"select count(*) from queue_{row[0]}").fetchone()[0])
 
+    def consumed(self, queues: Sequence[str]) -> set[str]:
+        """See `Broker.consumed`: the leases tell."""
+        with self._connected() as connection:
+            numbers = dict(connection.execute("select name, number from queues").fetchall())
+            missing = next((name for name in queues if name not in numbers), None)
+            if missing is not None:
+                raise UnknownQueue(missing)
+            return {name for name in queues if self._file.is_leased(numbers[name])}
+
     def bound(self, exchange: str) -> Sequence[Binding]:
         """See `Broker.bound`."""
         with self._connected() as connection:

@@ -22,7 +22,7 @@ from contracts.topology import Queue
 from shared.broker.embedded.file import BrokerFile, transaction
 from shared.broker.embedded.writer import Writer, read_queue
 from shared.broker.errors import ConsumerLost, UnknownQueue
-from shared.broker.port import NO_HEADERS, Delivery
+from shared.broker.port import MOST_BYTES, NO_HEADERS, Delivery
 
 if TYPE_CHECKING:
     from shared.clock import Clock
@@ -95,17 +95,19 @@ class EmbeddedConsumer:
             now = time.monotonic()
             deadline, found = now + wait, now
             taken: list[Delivery] = []
+            space = MOST_BYTES
             while True:
                 self._take_leases(connection, now)
-                fresh = self._fetch(connection, min(limit - len(taken), self._prefetch - self._held))
+                fresh = self._fetch(connection, min(limit - len(taken), self._prefetch - self._held), space)
                 now = time.monotonic()
                 if fresh:
                     if not taken:
                         deadline = now + _LINGER
                     taken += fresh
+                    space -= sum([len(delivery.body) for delivery in fresh])
                     found = now
                     self._pause = _POLL_SHORTEST
-                if len(taken) >= limit or now >= deadline or (taken and now - found >= _QUIET):
+                if len(taken) >= limit or space <= 0 or now >= deadline or (taken and now - found >= _QUIET):
                     return taken
                 time.sleep(min(self._pause, deadline - now))
                 now = time.monotonic()
@@ -224,8 +226,11 @@ class EmbeddedConsumer:
                 (lease.boundary, head, losses, lease.number),
             )
 
-    def _fetch(self, connection: sqlite3.Connection, room: int) -> list[Delivery]:
-        """What is new in the leased queues, each queue getting the first turn in rotation."""
+    def _fetch(self, connection: sqlite3.Connection, room: int, space: int) -> list[Delivery]:
+        """What is new in the leased queues, each queue getting the first turn in rotation.
+
+        `room`: messages; `space`: bytes. Rows are read one by one, so that none beyond them comes into memory.
+        """
         version = connection.execute("pragma data_version").fetchone()[0]
         if room <= 0 or (version == self._version and not self._more):
             return []
@@ -233,14 +238,11 @@ class EmbeddedConsumer:
         count = len(self._leases)
         for offset in range(count):
             lease = self._leases[(self._turn + offset) % count]
-            rows = connection.execute(lease.select, (lease.cursor, room - len(taken))).fetchall()
-            if not rows:
-                continue
-            self._runs.append(_Run(lease, self._tag + 1, [row[0] for row in rows]))
-            lease.cursor = rows[-1][0]
-            name, boundary, tag = lease.queue.name, lease.boundary, self._tag
+            name, boundary, tag, ids = lease.queue.name, lease.boundary, self._tag, list[int]()
+            rows = connection.execute(lease.select, (lease.cursor, room - len(taken)))
             for identity, key, message_id, headers, body in rows:
                 tag += 1
+                ids.append(identity)
                 taken.append(
                     Delivery(
                         queue=name,
@@ -252,8 +254,16 @@ class EmbeddedConsumer:
                         redelivered=identity <= boundary,
                     )
                 )
+                space -= len(body)
+                if space <= 0:
+                    rows.close()
+                    break
+            if not ids:
+                continue
+            self._runs.append(_Run(lease, self._tag + 1, ids))
+            lease.cursor = ids[-1]
             self._tag = tag
-            if len(taken) == room:
+            if len(taken) == room or space <= 0:
                 self._turn += offset + 1
                 break
         else:

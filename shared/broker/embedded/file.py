@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -105,6 +107,20 @@ class BrokerFile:
     def lock_path(self, number: int) -> Path:
         """The file whose lock is the lease of queue `number`; numbers are never used twice."""
         return self.path.with_name(self.path.name + ".leases") / str(number)
+
+    def is_leased(self, number: int) -> bool:
+        """Whether somebody holds the lease of a queue; to look at it takes it for an instant."""
+        try:
+            descriptor = os.open(self.lock_path(number), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def wal_size(self) -> int:
         """Bytes in the write-ahead log."""

@@ -66,6 +66,11 @@ class RabbitMQBroker:
         with self._channel(queue) as channel:
             return int(channel.queue_declare(queue, passive=True).method.message_count)
 
+    def consumed(self, queues: Sequence[str]) -> set[str]:
+        """See `Broker.consumed`."""
+        with self._channel(", ".join(queues)) as channel:
+            return {each for each in queues if channel.queue_declare(each, passive=True).method.consumer_count}
+
     def bound(self, exchange: str) -> None:
         """See `Broker.bound`: passive declarations tell of queues that one knows, and of no bindings."""
 

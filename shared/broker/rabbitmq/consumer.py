@@ -14,7 +14,7 @@ from pika.channel import Channel
 from pika.exceptions import StreamLostError
 
 from shared.broker.errors import ConsumerLost
-from shared.broker.port import Delivery
+from shared.broker.port import MOST_BYTES, Delivery
 from shared.broker.rabbitmq.connection import ReadConnection
 from shared.broker.rabbitmq.declarations import parameters
 from shared.broker.rabbitmq.frames import Arrival, DeliveryReader
@@ -24,12 +24,17 @@ _log = structlog.get_logger(__name__)
 _LINGER = 0.020
 _QUIET = 0.005
 _FLUSH = 5.0
+_MOST_AHEAD = 4 * MOST_BYTES
+"""Bytes that may lie here before they are asked for; what more there is waits in the socket and in the broker."""
+_LONGEST_HOLD = 5.0
+"""Seconds without reading, a quarter of the heartbeat's at most; RabbitMQ gives up a reader after fifteen."""
 
 
 class RabbitMQConsumer:
     """One connection and channel for all its queues; gone for good when either is lost.
 
-    Every queue has a prefetch of its own: its share of `prefetch`, at least 250 (or `prefetch`, if that is less).
+    Every queue has a prefetch of its own: its share of `prefetch`, at least 250 (or `prefetch`, if that is less). The
+    broker counts messages only; when large ones come faster than they are taken, the socket is not read for a while.
     """
 
     def __init__(self, url: str, queues: Sequence[str], prefetch: int) -> None:
@@ -37,6 +42,9 @@ class RabbitMQConsumer:
         self._prefetch = min(65_535, max(prefetch // max(1, len(self._queues)), min(prefetch, 250)))
         self._arrived: deque[Arrival] = deque()
         self._signal = threading.Event()
+        self._came = self._went = 0
+        self._holding = self._dropping = False
+        self._room = threading.Event()
         self._ended = threading.Event()
         self._lost: str | None = None
         self._ack_tag = 0
@@ -59,6 +67,7 @@ class RabbitMQConsumer:
         """See `Consumer.receive`."""
         arrived = self._arrived
         taken: list[Delivery] = []
+        size = counted = 0
         deadline = time.monotonic() + wait
         patience = wait
         while True:
@@ -66,15 +75,18 @@ class RabbitMQConsumer:
             if self._lost is not None:
                 raise ConsumerLost(self._lost)
             before = len(taken)
-            while arrived and len(taken) < limit:
+            while arrived and len(taken) < limit and size < MOST_BYTES:
                 taken.append(_delivery(arrived.popleft()))
+                size += len(taken[-1].body)
+            self._make_room(size - counted)
+            counted = size
             now = time.monotonic()
             if taken and not before:
                 deadline = now + _LINGER
                 patience = _QUIET
             elif len(taken) == before and (taken or now >= deadline):
                 return taken
-            if len(taken) >= limit or now >= deadline:
+            if len(taken) >= limit or size >= MOST_BYTES or now >= deadline:
                 return taken
             self._signal.wait(min(patience, deadline - now))
 
@@ -92,12 +104,20 @@ class RabbitMQConsumer:
         round trip on the channel, after which the broker has taken every acknowledgement, then the end of the
         TCP stream, as if the process had died.
         """
+        self._dropping = True
+        self._room.set()
         if self._lost is None:
             self._call(self._flush_and_drop)
             if not self._ended.wait(_FLUSH):
                 self._call(self._end_stream)
                 self._ended.wait(1.0)
         self._thread.join(timeout=1.0)
+
+    def _make_room(self, size: int) -> None:
+        """So many bytes have left for the caller."""
+        self._went += size
+        if self._holding:
+            self._room.set()
 
     def _call(self, callback: Callable[[], None]) -> None:
         """Have the loop's thread run it, unless that has ended."""
@@ -132,8 +152,26 @@ class RabbitMQConsumer:
 
     def _on_arrival(self, arrival: Arrival) -> None:
         self._arrived.append(arrival)
+        self._came += len(arrival[-1])
         if not self._signal.is_set():
             self._signal.set()
+        if self._came - self._went > _MOST_AHEAD and not self._holding:
+            self._holding = True
+            self._loop.add_callback_threadsafe(self._hold)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._came - self._went > _MOST_AHEAD and self._lost is None and not self._dropping
+
+    def _hold(self) -> None:
+        """Keep this thread from reading until there is room, or for so long that some must be read all the same."""
+        self._room.clear()
+        if self._is_full:
+            heartbeat = self._connection.params.heartbeat or 4 * _LONGEST_HOLD
+            self._room.wait(min(_LONGEST_HOLD, heartbeat / 4))
+        self._holding = self._is_full
+        if self._holding:
+            self._loop.add_callback_threadsafe(self._hold)
 
     def _send_ack(self) -> None:
         if self._channel is not None and self._channel.is_open and self._ack_tag > self._acked:
