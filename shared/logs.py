@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -17,11 +18,21 @@ _NOISY = ("apscheduler", "pika", "peewee", "werkzeug")
 
 
 class _Lines(structlog.WriteLogger):
-    """Writes the lines of the logger of a name."""
+    """Writes the lines of the logger of a name.
+
+    One that cannot be written, as on a full disk, is lost: what it tells of must not fail for it.
+    """
 
     def __init__(self, stream: Any, name: str) -> None:
         super().__init__(stream)
         self.name = name
+
+    def msg(self, message: str) -> None:
+        """Write a line."""
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
 
 def set_up_logs(service: str, level: str, stream: Any = None) -> None:

@@ -13,13 +13,32 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
     values,
 )
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from shared.mapping import allocate
+
+__all__ = ["CONTENT_TYPE", "Counter", "Gauge", "Histogram", "metrics_page", "observe_request"]
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+_ROOM = 1 << 20
+
+
+class _AllocatedDict(MmapedDict):
+    """The file of a process's metrics, with room for some thousands of them: a full disk must not end the process."""
+
+    def __init__(self, filename: str, read_mode: bool = False) -> None:
+        with open(filename, "ab") as file:
+            allocate(file.fileno(), _ROOM)
+        super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
+
+
+values.MmapedDict = _AllocatedDict  # type: ignore[attr-defined]  # before the first metric that has a file
 
 REQUESTS = Counter("moments_http_requests", "Requests answered.", ("service", "method", "route", "status"))
 DURATION = Histogram(

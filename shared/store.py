@@ -118,6 +118,11 @@ class _Ending:
 class _SqlitePool(_Ending, PooledSqliteDatabase):  # type: ignore[misc]
     """Connections to a file."""
 
+    def rollback(self) -> None:
+        """Roll back, unless SQLite has done so: on a full disk it does, and the error to be told of is that one."""
+        if self.connection().in_transaction:
+            super().rollback()
+
 
 class _PostgresqlPool(_Ending, PooledPostgresqlDatabase):  # type: ignore[misc]
     """Connections to a server."""

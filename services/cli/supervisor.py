@@ -112,7 +112,7 @@ class Supervisor:
             if child.process is not None and _has_ended(child.process):
                 crashes.append(self._bury(child, child.process))
             if child.process is None and self.clock.now() >= child.start_at:
-                self._start(child)
+                self._start_again(child)
             if child.program.log is not None:
                 shorten(child.program.log)
         return crashes
@@ -159,6 +159,14 @@ class Supervisor:
             )
         child.started_at = self.clock.now()
 
+    def _start_again(self, child: Child) -> None:
+        """Start what crashed; when that fails, as on a full disk, later."""
+        try:
+            self._start(child)
+        except OSError as error:
+            child.start_at = self.clock.now() + LONGEST_PAUSE
+            self.say(f"{child.program.name} cannot be started now: {error.strerror}")
+
     def _bury(self, child: Child, process: subprocess.Popen[bytes]) -> Crash:
         """Take what is left of a crashed child away and set the instant of its next start."""
         _signal_group(process.pid, signal.SIGKILL)
@@ -191,9 +199,16 @@ def _output_of(program: Program) -> IO[bytes] | _Inherited:
 
 
 def shorten(log: Path) -> None:
-    """Move what a log holds to `….log.1` when it has grown large; the child goes on writing into the same file."""
+    """Move what a log holds to `….log.1` when it has grown large; the child goes on writing into the same file.
+
+    On a full disk it is not moved, and goes: there its place is needed more.
+    """
     if log.exists() and log.stat().st_size > LARGEST_LOG:
-        shutil.copyfile(log, log.with_suffix(".log.1"))
+        older = log.with_suffix(".log.1")
+        try:
+            shutil.copyfile(log, older)
+        except OSError:
+            older.unlink(missing_ok=True)
         os.truncate(log, 0)
 
 

@@ -39,11 +39,13 @@ from services.config.views import BLUEPRINTS
 from services.config.webhooks import Webhooks
 from shared.broker import connect_broker
 from shared.clock import Clock, SystemClock
+from shared.ending import end_each
 from shared.erasing import erasure_reader
 from shared.http import create_service
 from shared.outbox import Outbox, Relay, RelayThread
 from shared.pages import Pages
 from shared.settings import Settings
+from shared.space import room_check
 
 _DAY = 86_400_000_000
 _SLACK = 2 * _DAY
@@ -101,7 +103,10 @@ class Config:
             title="Moments: configuration",
             description="Audience configurations, keys and moments. Lists are paged by `page` and `pageSize`.",
             blueprints=BLUEPRINTS,
-            checks={"database": self.store.check},
+            checks={
+                "database": self.store.check,
+                "disk": room_check(settings.config_database_url, settings.broker_url),
+            },
             authenticate=authenticate,
             pages=Pages((access_pages, oidc_pages, *PAGES), fault_page),
         )
@@ -127,15 +132,14 @@ class Config:
 
     def stop(self) -> None:
         """End the background work; what is not published yet is published after the next start."""
-        self.program.live.close()
+        end_each(
+            *(self.program.live.close, self._end_schedule, self._snapshots.stop, self._key_uses.stop),
+            *(self._erasures.stop, self._relaying.stop, self._broker.close, self.store.close),
+        )
+
+    def _end_schedule(self) -> None:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        self._snapshots.stop()
-        self._key_uses.stop()
-        self._erasures.stop()
-        self._relaying.stop()
-        self._broker.close()
-        self.store.close()
 
     def _measure(self) -> None:
         _WAITING.set(self._relay.waiting())

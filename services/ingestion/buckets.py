@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from shared.mapping import allocate
+
 _SLOT = struct.Struct("<Qdd")
 _WAYS = 4
 _SETS = 16_384
@@ -47,8 +49,7 @@ class Buckets:
         size = sets * _SET
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        if os.fstat(self._file).st_size < size:
-            os.ftruncate(self._file, size)
+        allocate(self._file, size)
         self._memory = mmap.mmap(self._file, size)
         self._sets = sets
         self._lock = threading.Lock()

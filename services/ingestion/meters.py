@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from prometheus_client import Counter, Gauge, Histogram
+from shared.metrics import Counter, Gauge, Histogram
 
 ACCEPTED = Counter(
     "moments_signals_accepted", "Signals confirmed by the broker, or put into the spool.", ("kind", "touchpoint")

@@ -41,9 +41,11 @@ from services.ingestion.store import SCHEMA, IngestionStore
 from services.ingestion.views import PUBLIC, set_up_cors, signal_views
 from shared.broker import Broker, Publisher, connect_broker
 from shared.clock import Clock, SystemClock
+from shared.ending import end_each
 from shared.http import create_service
 from shared.proxies import trust_proxies
 from shared.settings import Settings
+from shared.space import room_check
 from shared.store import open_database
 
 
@@ -70,17 +72,16 @@ class Ingestion:
 
     def close(self) -> None:
         """End the loops, flush the publisher, let another process lead."""
-        for loop in self.loops:
-            loop.end()
-        for loop in self.loops:
-            loop.join()
-        self.publisher.close()
-        self.broker.close()
-        self.leadership.release()
-        self.limits.close()
-        if self.spool is not None:
-            self.spool.close()
-        self.store.close()
+        end_each(
+            *(loop.end for loop in self.loops),
+            *(loop.join for loop in self.loops),
+            self.publisher.close,
+            self.broker.close,
+            self.leadership.release,
+            self.limits.close,
+            *((self.spool.close,) if self.spool is not None else ()),
+            self.store.close,
+        )
 
 
 def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: Broker | None = None) -> Ingestion:
@@ -112,7 +113,7 @@ def create_ingestion(settings: Settings, *, clock: Clock | None = None, broker: 
         reread_refused(leadership, broker, publisher, topology, keys, intake, clock),
     )
     if spool is not None:
-        duties = (*duties, KeepSpool(leadership, spool, publisher, clock, settings.partitions))
+        duties = (*duties, KeepSpool(leadership, spool, broker, publisher, clock, settings.partitions))
     gate = Gate(keys, intake, reports, uses, clock, limits)
     app = _create_app(settings, gate, Readiness(broker, publisher, gate.keys, spool, clock))
     return Ingestion(
@@ -141,7 +142,7 @@ def _create_app(settings: Settings, gate: Gate, readiness: Readiness) -> Flask:
         title="Moments: ingestion",
         description="Takes signals; a signal answered with 200 is stored.",
         blueprints=[signal_views(gate), segment_views(gate), sdk_views.blueprint],
-        checks=readiness.checks(),
+        checks={**readiness.checks(), "disk": room_check(settings.ingestion_database_url, settings.broker_url)},
         public={**PUBLIC, **SEGMENT_PUBLIC, **sdk_views.PUBLIC},
         max_body=LARGEST_BODY + 1,
     )

@@ -9,6 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from shared.clock import stopwatch
+from shared.mapping import allocate
 
 _SIZE = 24
 _MODE, _WISH, _LEASE = 0, 8, 16
@@ -36,8 +37,7 @@ class Board:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if os.fstat(self._file).st_size < _SIZE:
-            os.ftruncate(self._file, _SIZE)
+        allocate(self._file, _SIZE)
         self._memory = mmap.mmap(self._file, _SIZE)
 
     def close(self) -> None:
