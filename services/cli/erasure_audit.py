@@ -62,7 +62,8 @@ def erasure(erasure_id: str, profile: str, as_json: bool, data: str | None) -> N
     else:
         _tell(found, whom, returned)
     if found or whom.state != DONE:
-        unfinished = f"The erasure is not done: it is {whom.state}. Look again when its receipt says {DONE}."
+        failed = f", and failed {whom.failures} times ({whom.failure})" if whom.failures else ""
+        unfinished = f"The erasure is not done: it is {whom.state}{failed}. Look again when its receipt says {DONE}."
         raise Failed(unfinished if whom.state != DONE else "Traces were found.")
 
 

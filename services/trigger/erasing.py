@@ -8,7 +8,7 @@ arrives; what was received since is applied, as of somebody who was never seen b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import structlog
 from prometheus_client import Counter as Metric
@@ -24,23 +24,26 @@ from contracts.erasures import (
 )
 from contracts.signals import decode_signal
 from contracts.stitching import ANONYMOUS
-from contracts.times import MINUTE
 from contracts.topology import ERASURES, PARTITIONS, partition_key
 from contracts.wire import encode
 from services.trigger.engine.application import ProfileId, profile_of
 from services.trigger.engine.membership import membership_of
+from services.trigger.faltering import FIRST_PAUSE, pause_after
 from services.trigger.stitching import Admitted, Anonymous
 from services.trigger.store import erasing as store
 from services.trigger.store.anonymous import erase_anonymous, erase_visitor
 from services.trigger.store.cache import Cache
 from services.trigger.store.erasing import LoggedSignal
 from services.trigger.store.erasures import (
+    ERASED,
+    ERASING,
     REQUESTED,
     SIGNALS_BARRED,
     Erasure,
     add_erased_counts,
     bar_signals,
     barred_signals,
+    claim_tombstone,
     count_dropped,
     erased_at,
     erased_since,
@@ -57,8 +60,9 @@ from services.trigger.webhooks.store.deliveries import DeliveryRows
 from shared.broker import Message, Publisher
 from shared.outbox import Outbox
 
-RESEND_AFTER = 5 * MINUTE
-"""Longer than a backlog usually takes; a tombstone that comes twice does no harm."""
+AT_ONCE = 2_000
+"""Signals that go with all else in one transaction, which holds up the worker; of more than that, the log is cleared
+between its batches."""
 
 SERVICE = "trigger"
 """Under which trigger's own counts stand in a receipt."""
@@ -130,7 +134,9 @@ class Eraser:
         if erasure is None or identity is None or erasure.state != REQUESTED:
             return []
         profile = profile_key(identity)
-        signals = store.signals_of(rows, profile, identity)
+        signals, more = store.signals_of_page(rows, profile, identity, None, AT_ONCE)
+        if more is not None:  # the older ones are left to `services.trigger.clearing`
+            signals = store.signals_since(rows, profile, identity, erasure.at)
         names = store.refused_signals_of(rows, profile, identity)
         counts = _erase_all(rows, identity, erasure.partition, signals, now)
         if identity.id_type == ANONYMOUS:
@@ -138,21 +144,17 @@ class Eraser:
             names += held
         erase_sources(rows, profile, erasure.at)
         cache.forget_profile(profile)
-        self._bar(rows, [each for each in signals if each.received_at <= erasure.at], names, now)
+        before = [each for each in signals if each.received_at <= erasure.at]
+        bar(rows, self._pepper, [*recent_keys(before, now), *names], now)
         self._outbox.add([erased_message(erasure)])
         add_erased_counts(rows, erasure_id, SERVICE, counts)
-        note_erased(rows, erasure_id, now)
+        note_erased(rows, erasure_id, now, state=ERASED if more is None else ERASING)
         # Alone: with many receipts, to read all of them again would cost more than the erasure. Should the caller's
         # transaction fail, what is dropped until the tombstone comes again is what it would take.
         self._erased[erasure.subject] = max(erasure.at, self._erased.get(erasure.subject, 0))
         _log.info("erasing.erased", erasure=erasure_id, **counts)
-        return [_arrival(each, erasure.partition) for each in signals if each.received_at > erasure.at]
-
-    def _bar(self, rows: Rows, signals: Sequence[LoggedSignal], names: Sequence[bytes], now: int) -> None:
-        """No repeat of a signal, and no replay of a refused one, is taken for as long as repeats are recognised."""
-        recent = [each.key for each in signals if each.received_at > now - SIGNALS_BARRED]
-        keys = [erased_signal_of(self._pepper, key) for key in (*recent, *names)]
-        bar_signals(rows, keys, now + SIGNALS_BARRED)
+        since = sorted((each for each in signals if each.received_at > erasure.at), key=lambda each: each.sequence)
+        return [_arrival(each, erasure.partition) for each in since]
 
     def _erased_at(self, arrival: Arrival) -> int | None:
         return self._erased.get(self._subject(arrival.profile))
@@ -163,6 +165,16 @@ class Eraser:
     def _name_of(self, arrival: Arrival) -> bytes:
         signal = arrival.signal
         return erased_signal_of(self._pepper, signal_key(profile_key(arrival.profile), signal.source, signal.id))
+
+
+def recent_keys(signals: Iterable[LoggedSignal], now: int) -> list[bytes]:
+    """The keys of the signals of which repeats are still recognised."""
+    return [each.key for each in signals if each.received_at > now - SIGNALS_BARRED]
+
+
+def bar(rows: Rows, pepper: bytes, keys: Iterable[bytes], now: int) -> None:
+    """No repeat of a signal, and no replay of a refused one, is taken for as long as repeats are recognised."""
+    bar_signals(rows, [erased_signal_of(pepper, key) for key in keys], now + SIGNALS_BARRED)
 
 
 def tombstone_message(erasure: Erasure) -> Message:
@@ -177,8 +189,12 @@ def tombstone_message(erasure: Erasure) -> Message:
 
 
 def resend_tombstones(rows: Rows, publisher: Publisher, now: int) -> None:
-    """Send those again that were to be taken long ago: a broker may have lost them, or a worker failed at one."""
-    late = [each for each in erasures_in(rows, REQUESTED) if each.at < now - RESEND_AFTER]
+    """Send those again that were to be taken long ago: a broker may have lost them, or a worker failed at one.
+
+    One that comes twice does no harm; one at which workers fail goes ever more seldom.
+    """
+    due = [each for each in erasures_in(rows, REQUESTED) if (each.next_at or each.at + FIRST_PAUSE) <= now]
+    late = [each for each in due if claim_tombstone(rows, each, now + pause_after(each.failures))]
     if late:
         _log.warning("erasing.tombstones_resent", count=len(late))
         publisher.publish_all([tombstone_message(each) for each in late])

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from contracts.times import SECOND
 from services.trigger.store import reading
 from services.trigger.store.anonymous import anonymous_counts
+from services.trigger.store.erasures import ERASED, ERASING, REQUESTED, erasures_underway
 from services.trigger.store.forgetting import DutyRecord, duty_records
 from services.trigger.store.records import newest_worker
 from services.trigger.store.rows import Rows
@@ -60,6 +61,7 @@ class TriggerGauges(Collector):
             reading.unsent_messages(rows),
         )
         yield from _spools(spool_rows(rows), now)
+        yield from _erasures(erasures_underway(rows))
         yield from _anonymous(anonymous_counts(rows))
         yield from _housekeeping(duty_records(rows))
         seen = newest_worker(rows)
@@ -83,6 +85,17 @@ def _spools(machines: list[SpoolRow], now: int) -> Iterator[Metric]:
     for state in ("here", "left", "passed"):
         states.add_metric((state,), sum(machine.state == state for machine in machines))
     yield from (behind, waiting, states)
+
+
+def _erasures(found: dict[str, tuple[int, int]]) -> Iterator[Metric]:
+    """How many erasures are so far and no further, and of how many the last attempt failed."""
+    underway = GaugeMetricFamily("moments_erasures_underway", "Erasures that are not done.", labels=("state",))
+    failing = GaugeMetricFamily("moments_erasures_failing", "Of these, what failed when last tried.", labels=("state",))
+    for state in (REQUESTED, ERASING, ERASED):
+        count, failed = found.get(state, (0, 0))
+        underway.add_metric((state,), count)
+        failing.add_metric((state,), failed)
+    yield from (underway, failing)
 
 
 def _anonymous(counts: dict[str, int]) -> Iterator[Metric]:

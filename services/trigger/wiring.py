@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from functools import partial
 
 import structlog
 from flask import Flask, g
@@ -33,6 +34,7 @@ from services.trigger.api.views import EXTENSION, blueprint
 from services.trigger.backtesting.runner import Runner
 from services.trigger.gauges import TriggerGauges
 from services.trigger.store.accounts import Terms
+from services.trigger.store.erasures import erasures_underway
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import newest_worker
 from services.trigger.store.rows import Rows
@@ -45,8 +47,10 @@ from services.trigger.webhooks.views import EXTENSION as WEBHOOKS
 from services.trigger.webhooks.views import blueprint as webhooks
 from shared.bearer import Bearers
 from shared.clock import Clock, SystemClock
+from shared.ending import end_each
 from shared.http import NotReady, create_service
 from shared.settings import Settings
+from shared.space import room_check
 from shared.store import STORE_FAULTS, close_database, connected, migrate, open_database
 
 WORKER_AWAY = 15 * SECOND
@@ -95,7 +99,13 @@ class Trigger:
                 backtest_views.blueprint,
                 webhooks,
             ),
-            checks={"database": self._check_database, "worker": self._check_worker, "spools": self._check_spools},
+            checks={
+                "database": self._check_database,
+                "worker": self._check_worker,
+                "spools": self._check_spools,
+                "erasures": self._check_erasures,
+                "disk": room_check(settings.trigger_database_url, settings.broker_url),
+            },
             authenticate=self._authenticate,
         )
         self.app.extensions[EXTENSION] = Readings(self._rows, templates(), clock)
@@ -131,11 +141,11 @@ class Trigger:
 
     def close(self) -> None:
         """Give everything back."""
-        self.streams.close()
-        self._runner.stop()
-        REGISTRY.unregister(self._gauges)
-        REGISTRY.unregister(self._webhook_gauges)
-        close_database(self._database)
+        end_each(
+            *(self.streams.close, self._runner.stop),
+            *(partial(REGISTRY.unregister, each) for each in (self._gauges, self._webhook_gauges)),
+            lambda: close_database(self._database),
+        )
 
     def _authenticate(self) -> None:
         g.bearer = self._bearers.admit()
@@ -168,6 +178,12 @@ class Trigger:
         ]
         told += [f"{each.machine} was passed over" for each in machines if each.state == "passed"]
         return "; ".join(told) or None
+
+    def _check_erasures(self) -> str | None:
+        """One that fails is tried again, ever more seldom: somebody has to look why."""
+        with connected(self._database):
+            failing = sum(failing for _, failing in erasures_underway(self._rows).values())
+        return f"{failing} cannot be gone on with; their receipts say why" if failing else None
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> Flask:

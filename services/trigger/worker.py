@@ -25,10 +25,11 @@ from services.trigger.answers import answer_reader
 from services.trigger.changes import Changes
 from services.trigger.dead_letters import dead_letter
 from services.trigger.erasing import Eraser, resend_tombstones
+from services.trigger.faltering import put_off
 from services.trigger.firing import fire
 from services.trigger.following import Follower
 from services.trigger.housekeeping import DUTIES, House, Keeper
-from services.trigger.intake import Applied, Sorted, Told, apply_batch, in_portions, sort_deliveries
+from services.trigger.intake import Applied, Sorted, Told, apply_batch, sort_deliveries
 from services.trigger.joining import Joins, resolve_old_links
 from services.trigger.lateness import note_sent
 from services.trigger.markers import Markers
@@ -38,16 +39,18 @@ from services.trigger.spools import Spools
 from services.trigger.stitching import Anonymous, Stitcher, in_parts
 from services.trigger.store import records, waits
 from services.trigger.store.cache import Cache
+from services.trigger.store.erasures import find_erasure
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.records import Fenced
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
 from services.trigger.store.tokens import save_token
 from services.trigger.suppressed import Suppressed
-from services.trigger.sweeping import SWEEPS, Sweeps, due_erasures
+from services.trigger.sweeping import SWEEPS, Sweeps, erasures_to_go_on_with
 from services.trigger.webhooks.running import Webhooks
 from shared.broker import Broker, BrokerError, Consumer, Delivery, connect_broker
 from shared.clock import Clock, SystemClock
+from shared.ending import end_each
 from shared.logs import set_up_logs
 from shared.outbox import Outbox, Relay, RelayThread, Sent
 from shared.settings import Settings
@@ -136,14 +139,10 @@ class Worker:
                 _log.warning("worker.session_lost", error=type(error).__name__, detail=str(error)[:200])
                 self._ended.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
-        self._alarm.stop()
-        self._webhooks.stop()
-        self._follower.stop()
-        self._refusals.stop()
-        self._answers.stop()
-        self._relay.stop()
-        self._broker.close()
-        close_database(self._database)
+        end_each(
+            *(self._alarm.stop, self._webhooks.stop, self._follower.stop, self._refusals.stop, self._answers.stop),
+            *(self._relay.stop, self._broker.close, lambda: close_database(self._database)),
+        )
 
     def stop(self) -> None:
         """End after the batch in hand."""
@@ -205,8 +204,8 @@ class Worker:
         self._take_states()
         rest = self._joins.rest(self._sweeper.rest(self._keeper.rest(IDLE_WAIT)))
         deliveries = consumer.receive(BATCH, 0.0 if self._credits else rest)
-        for portion in in_portions(deliveries) if deliveries else ():
-            self._take(consumer, portion)
+        if deliveries:
+            self._take(consumer, deliveries)
         if self._credits:
             self._fire()
         self._joins.step()
@@ -271,13 +270,17 @@ class Worker:
         return apply_batch(rows, self._outbox, admitted, self._registry, self._clock.now(), self._cache)
 
     def _erase(self, tombstone: Tombstone) -> None:
-        """A tombstone that cannot be taken must not hold the partition up; it is sent again."""
+        """A tombstone that cannot be taken must not hold the partition up; it is sent again, later each time."""
         try:
             self._erase_in(tombstone)
         except _FAULTS:
             raise
-        except Exception:
+        except Exception as error:
             _log.exception("worker.not_erased", erasure=tombstone.erasure)
+            with self._transaction() as rows:
+                erasure = find_erasure(rows, tombstone.erasure)
+                if erasure is not None:
+                    put_off(rows, erasure, error, self._clock.now())
 
     def _erase_in(self, tombstone: Tombstone) -> None:
         """What came since the request stands in the log already, perhaps: it is applied anew, and counted once."""
@@ -442,7 +445,8 @@ class Worker:
         partition that is quiet.
         """
         rows = Rows(self._database)
-        left = records.unsent_partitions(rows) | {each.partition for each in due_erasures(rows, self._clock.now())}
+        erasures = erasures_to_go_on_with(rows, self._clock.now())
+        left = records.unsent_partitions(rows) | {each.partition for each in erasures}
         self._markers.send(left - self._epochs.keys(), ())
 
     def _house(self) -> House:

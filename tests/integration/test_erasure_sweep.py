@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
 from contracts.configurations import ConfigurationState
 from contracts.erasures import ErasureDone
@@ -23,9 +24,12 @@ from services.trigger.api.erasures import Erasures
 from services.trigger.engine.application import ProfileId
 from services.trigger.engine.membership import membership_of
 from services.trigger.erasing import Eraser
+from services.trigger.faltering import FIRST_PAUSE
+from services.trigger.gauges import TriggerGauges
 from services.trigger.housekeeping.house import House
 from services.trigger.registry import Registry
 from services.trigger.stitching import Anonymous, Stitcher, anonymous_arrival
+from services.trigger.store import sweeping as sweeping_store
 from services.trigger.store.anonymous import Link, add_links, anonymous_key, held_signal, hold
 from services.trigger.store.backtests import add_job, claim_next, finish_job
 from services.trigger.store.cache import Cache
@@ -36,7 +40,7 @@ from services.trigger.store.records import save_configuration
 from services.trigger.store.refused import keep_refusals
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
-from services.trigger.sweeping import AGAIN_AFTER, sweep
+from services.trigger.sweeping import AGAIN_AFTER, erasures_to_go_on_with, sweep
 from services.trigger.webhooks.store.deliveries import DeliveryRows, Taken
 from shared.broker import Delivery, Message
 from shared.clock import ManualClock
@@ -466,3 +470,53 @@ def test_who_was_erased_is_known_to_the_eraser_without_reading_all_receipts_agai
         after = eraser.admit(place.rows, [arrival])
 
     assert (len(before), len(after)) == (1, 0)
+
+
+def test_one_at_which_a_look_fails_is_put_off_and_holds_up_nobody_else(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with place.database.atomic():
+        fill(place)
+    poisonous = place.erase(ADA)
+    others = [place.erase(whom) for whom in (BOB, ProfileId("c1", "external", "7"), ProfileId("c1", "external", "8"))]
+    late = refusal("9", id_type="email", profile=ADA.profile)
+    with place.database.atomic():
+        keep_refusals(place.rows, [late])
+    walk = dict(sweeping_store.WALKS)["refused"]
+
+    def failing(rows: Rows, sought: Any, place: int, limit: int) -> Any:
+        gone = walk(rows, sought, place, limit)
+        if any(each.erasure.id == poisonous for each in sought.whom):
+            rows.execute("INSERT INTO erasure_answers VALUES ('x', 'x', NULL)")  # and PostgreSQL ends the transaction
+        return gone
+
+    walks = [(name, failing if name == "refused" else each) for name, each in sweeping_store.WALKS]
+    monkeypatch.setattr(sweeping_store, "WALKS", walks)
+    with capture_logs() as lines:
+        place.sweep()
+        place.sweep()
+
+    assert [line["erasure"] for line in lines if line["event"] == "erasing.look_failed"] == [poisonous]
+    assert [place.erasures.receipt(each)["failure"] for each in others] == [None] * 3
+    assert {find_erasure(place.rows, each).sweeps for each in others} == {1}  # type: ignore[union-attr]
+    failed = place.erasures.receipt(poisonous)["failure"]
+    assert (failed["attempts"], "ada" in str(failed)) == (1, False)
+    assert erasures_to_go_on_with(place.rows, place.clock.now()) == []  # the sweeper is not called again at once
+    assert "refused" in place.texts(ADA.profile)  # what the walk had deleted before it failed is taken back
+    gauges = {
+        (sample.name, sample.labels["state"]): sample.value
+        for metric in TriggerGauges(place.rows, place.clock).collect()
+        for sample in metric.samples
+        if "erasures" in sample.name
+    }
+    assert gauges["moments_erasures_underway", "erased"] == 4
+    assert gauges["moments_erasures_failing", "erased"] == 1
+
+    monkeypatch.undo()
+    place.clock.advance(FIRST_PAUSE + 1)
+    place.sweep()
+
+    found = find_erasure(place.rows, poisonous)
+    assert found is not None
+    assert (found.sweeps, found.failures, found.failure) == (1, 0, None)
+    assert "refused" not in place.texts(ADA.profile)

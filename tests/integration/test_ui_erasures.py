@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 from contracts.configurations import AudienceState, ConfigurationState
+from contracts.times import HOUR, SECOND
+from services.trigger.store.erasures import note_failure
 from services.trigger.store.records import save_configuration
 from shared.store import connected
 from tests.support.browsing import Browser, make_administrator, make_user
 from tests.support.installation import Installation, running_installation
+
+START = 1_790_000_000 * SECOND
 
 
 @pytest.fixture
@@ -166,3 +170,23 @@ def test_what_names_nobody_is_refused_in_words(installation: Installation, brows
     assert browser.post("/profiles/erasure", {**whom, "configuration": "unknown"}).status_code == 404
     asked = browser.get("/profiles/erasure?configuration=c&idType=external&id=%3Cscript%3E")
     assert "&lt;script&gt;" in asked.text
+
+
+def test_a_receipt_tells_that_an_erasure_fails_and_when_it_is_tried_again(
+    installation: Installation, browser: Browser
+) -> None:
+    whom = known(installation)
+    where = browser.post("/profiles/erasure", {**whom, "suppress": "1"}).headers["Location"]
+    rows = installation.desk.rows
+    with connected(installation.desk.database):
+        erasure_id = rows.execute("SELECT id FROM erasures")[0][0]
+        for _ in range(2):
+            note_failure(rows, erasure_id, START, "KeyError in services.trigger.erasing.<erase>", START + HOUR)
+
+    receipt = browser.get(where)
+    words = " ".join(receipt.text.split())
+
+    assert "Failing" in browser.get("/profiles/erasures").text
+    assert "It failed 2 times" in words
+    assert "KeyError in services.trigger.erasing.&lt;erase&gt;" in words
+    assert "Underway" in words

@@ -9,19 +9,22 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from contracts.configurations import ConfigurationState
-from contracts.signals import Signal, encode_signal
-from contracts.times import SECOND, to_datetime
+from contracts.signals import Signal, decode_signal, encode_signal
+from contracts.times import MINUTE, SECOND, to_datetime, to_rfc3339
 from contracts.topology import partition_of, partition_queue
 from services.trigger import worker as worker_module
 from services.trigger.api.erasures import Erasures
 from services.trigger.audit import differences
 from services.trigger.engine.application import ProfileId
+from services.trigger.store import erasing as erasing_store
 from services.trigger.store.figures import pending
 from services.trigger.store.keys import profile_key
 from services.trigger.store.rows import Rows
 from services.trigger.sweeping import AGAIN_AFTER
+from shared.broker import Delivery
 from tests.oracle.budget import FACTOR
 from tests.simulation.test_faults import raised_messages
 from tests.simulation.world import MemoryConsumer, World
@@ -260,3 +263,165 @@ def _tombstones(world: World) -> list[tuple[str, bytes, str]]:
         (partition_queue(int(key.split(".")[1])), bytes(body), message_id)
         for key, body, message_id in Rows(world.worker._database).execute(sql)
     ]
+
+
+def test_a_tombstone_that_cannot_be_taken_is_told_tried_ever_more_seldom_and_taken_when_its_cause_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, tried, gaps = ErasingWorld(tmp_path, 5), 0, []
+    for _ in range(30):
+        world.send()
+    _read_all(world)
+    world.erase(NAMES[0])
+
+    def failing(*_arguments: object) -> int:
+        nonlocal tried
+        tried += 1
+        raise KeyError(NAMES[0])
+
+    monkeypatch.setattr(erasing_store, "erase_raises", failing)
+    with capture_logs() as lines:
+        world.tell()
+        _read_all(world)
+        for _ in range(6):
+            before, began = tried, world.now
+            while tried == before:
+                world.pass_time(MINUTE)
+                world.worker._sweep()
+                world.worker._sweep()
+                _read_all(world)
+            gaps.append((world.now - began) // MINUTE)
+            assert tried == before + 1
+    failed = _receipt(world)
+
+    assert gaps == [5, 10, 20, 40, 60, 60]
+    assert [line["event"] for line in lines].count("worker.not_erased") == 7
+    assert failed["state"] == "requested"
+    assert failed["failure"]["attempts"] == 7
+    assert failed["failure"]["reason"] == "KeyError in services.trigger.erasing._erase_all"
+    assert failed["failure"]["againAt"] == to_rfc3339(world.now + 60 * MINUTE)
+    assert NAMES[0] not in str(failed)
+    monkeypatch.undo()
+    world.pass_time(61 * MINUTE)
+    world.worker._sweep()
+    _read_all(world)
+
+    assert (_receipt(world)["state"], _receipt(world)["failure"]) == ("erased", None)
+    assert not any(NAMES[0].encode() in bytes(body) for (body,) in world.rows.execute("SELECT body FROM signals"))
+    assert differences(world.rows, world.settings.expiry, world.clock.now()) == []
+
+
+def test_while_a_tombstone_cannot_be_taken_nothing_waits_for_the_waits_of_its_customer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = ErasingWorld(tmp_path, 5)
+    monkeypatch.setattr("services.trigger.firing.CHUNK", 1)
+    while {each.profile for each in world.signals if each.kind.name == "cart/add"} != set(NAMES):
+        world.send()
+    _read_all(world)
+    pending_of_others = len(waits_of(world, *NAMES[1:]))
+    world.erase(NAMES[0])
+    monkeypatch.setattr(erasing_store, "erase_raises", lambda *_: 1 / 0)
+    with capture_logs():
+        world.tell()
+        _read_all(world)
+    world.pass_time(120 * SECOND)
+    world.wake()
+    for _ in range(2 * pending_of_others + 4):
+        _read_all(world)
+        world.worker._turn(MemoryConsumer(world.broker, False, partition_queue(0), 1))  # type: ignore[arg-type]
+
+    assert waits_of(world, NAMES[0])
+    assert not waits_of(world, *NAMES[1:])
+    assert world.worker._credits == {}
+    assert world.worker._send_markers() == 0  # nothing is due: the alarm need not ring
+    assert _receipt(world)["failure"]["attempts"] == 1
+
+
+def waits_of(world: World, *names: str) -> list[tuple[object, ...]]:
+    """The pending waits of customers."""
+    rows = Rows(world.worker._database)
+    keys = [profile_key(ProfileId("configuration", "external", name)) for name in names]
+    sql = "SELECT w.due_at FROM processes p JOIN waits w ON w.process_key = p.key WHERE p.profile_key IN {values}"
+    return list(rows.select_in(sql, keys, "bytea"))
+
+
+def _receipt(world: ErasingWorld) -> dict[str, Any]:
+    erasures = Erasures(world.rows, world.clock, world.settings.secret_pepper, world.settings.partitions)
+    found: dict[str, Any] = erasures.page(cursor=None, limit=1)["items"][0]
+    return found
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_the_log_of_a_customer_with_very_many_signals_is_cleared_between_the_batches(
+    crash: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.trigger.erasing.AT_ONCE", 3)
+    monkeypatch.setattr("services.trigger.clearing.CHUNK", 4)
+    world = ErasingWorld(tmp_path, 7)
+    while sum(each.profile == NAMES[0] for each in world.signals) < 20:
+        world.send()
+    world.erase(NAMES[0])
+    for _ in range(12):
+        world.send()  # some of hers stand in the log before the tombstone comes
+    _read_all(world)
+    world.tell()
+    while (state := _receipt(world)["state"]) == "requested":
+        world.worker._take(*_next_delivery(world))  # type: ignore[arg-type]
+    left = _logged(world)
+
+    assert state == "erasing"
+    assert len(left) > 20
+    assert balances(world.rows)
+    assert differences(world.rows, world.settings.expiry, world.clock.now()) == []
+    repeated = next(each for each in world.signals if each.profile == NAMES[0])
+    world.broker.put(*_delivery_of(world, repeated, received_at=world.now))
+    _take_all(world)
+    if crash:
+        world.worker._turn(MemoryConsumer(world.broker, False, partition_queue(0), 0))  # type: ignore[arg-type]
+        world.crash()
+        world.worker._sweep()
+        _take_all(world)
+    steps = 0
+    while _receipt(world)["state"] == "erasing":
+        world.worker._sweeper._rest_until = 0.0
+        world.worker._sweeper.call()
+        world.worker._sweeper.step()
+        steps += 1
+        assert balances(world.rows)
+        assert differences(world.rows, world.settings.expiry, world.clock.now()) == []
+
+    assert steps >= 20 // 4
+    assert sorted(_logged(world)) == sorted(each.id for each in world.expected(NAMES[0]))
+    receipt = _receipt(world)
+    assert receipt["erased"]["trigger"]["signals"] >= 20
+    world.broker.put(*_delivery_of(world, repeated, received_at=world.now))
+    _take_all(world)
+    assert sorted(_logged(world)) == sorted(each.id for each in world.expected(NAMES[0]))
+
+
+def _next_delivery(world: World) -> tuple[MemoryConsumer, list[Delivery]]:
+    queue = next(name for name, waiting in world.broker.queues.items() if waiting)
+    consumer = MemoryConsumer(world.broker, False, queue, 1)
+    return consumer, consumer.receive(1, 0.0)
+
+
+def _take_all(world: World) -> None:
+    """Without the steps between the batches."""
+    while any(world.broker.queues.values()):
+        world.worker._take(*_next_delivery(world))  # type: ignore[arg-type]
+
+
+def _logged(world: World) -> list[str]:
+    """The ids of her signals in the log."""
+    signals = [
+        decode_signal(bytes(body)) for (body,) in Rows(world.worker._database).execute("SELECT body FROM signals")
+    ]
+    return [each.id for each in signals if each.profile == NAMES[0]]
+
+
+def _delivery_of(world: World, signal: Signal, *, received_at: int) -> tuple[str, bytes, str]:
+    data = msgspec.structs.replace(signal.data, received_at=to_datetime(received_at))
+    body = encode_signal(id=signal.id, source=signal.source, time=signal.time, data=data)
+    partition = partition_of(signal.configuration, signal.id_type, signal.profile, world.settings.partitions)
+    return partition_queue(partition), body, signal.id

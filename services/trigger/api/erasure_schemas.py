@@ -11,7 +11,7 @@ from contracts.signals import PROFILE_FIELDS
 from contracts.stitching import ANONYMOUS
 from services.trigger.api.cursors import Cursor, Number, Word
 from services.trigger.api.schemas import PageQuerySchema, next_page
-from services.trigger.store.erasures import DONE, ERASED, REQUESTED
+from services.trigger.store.erasures import DONE, ERASED, ERASING, REQUESTED
 
 _ID_TYPES = (*PROFILE_FIELDS, ANONYMOUS)
 """Of those who can be erased and exported: also a visitor of whom nothing but an anonymous id is known."""
@@ -66,6 +66,17 @@ class NewErasureSchema(WhomSchema):
     suppress = ma.fields.Boolean(load_default=False, metadata={"description": _SUPPRESS})
 
 
+class ErasureFailureSchema(ma.Schema):
+    """Why an erasure does not go on. Nothing is raised for the customer all the same."""
+
+    reason = ma.fields.String(required=True, metadata={"description": "What went wrong, and where in the program."})
+    at = ma.fields.String(required=True, metadata={"format": "date-time"})
+    attempts = ma.fields.Integer(required=True, metadata={"description": "How often it failed since it last went on."})
+    againAt = ma.fields.String(  # noqa: N815
+        required=True, metadata={"description": "When it is tried again.", "format": "date-time"}
+    )
+
+
 class ErasureSchema(ma.Schema):
     """A receipt. It names nobody: keep its id beside the request that it answers."""
 
@@ -74,10 +85,11 @@ class ErasureSchema(ma.Schema):
     idType = ma.fields.String(required=True, attribute="id_type")  # noqa: N815
     state = ma.fields.String(
         required=True,
-        validate=ma.validate.OneOf([REQUESTED, ERASED, DONE]),
+        validate=ma.validate.OneOf([REQUESTED, ERASING, ERASED, DONE]),
         metadata={
-            "description": "requested: nothing is raised any more; erased: what trigger knew is gone; done: every store"
-            " was looked through again and every service has answered."
+            "description": "requested: nothing is raised any more; erasing: what trigger knew is gone but for the last"
+            " of very many signals; erased: these, too; done: every store was looked through again and every service"
+            " has answered."
         },
     )
     requestedAt = ma.fields.String(  # noqa: N815
@@ -105,6 +117,9 @@ class ErasureSchema(ma.Schema):
     )
     awaited = ma.fields.List(
         ma.fields.String(), required=True, metadata={"description": "The services that have not answered yet."}
+    )
+    failure = ma.fields.Nested(
+        ErasureFailureSchema, required=True, allow_none=True, metadata={"description": "Set when it failed last."}
     )
 
 

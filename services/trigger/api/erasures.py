@@ -110,4 +110,16 @@ def _receipt(erasure: Erasure, counts: dict[str, dict[str, int]], answered: dict
         "erased": counts,
         "answered": {reader: to_rfc3339(at) for reader, at in answered.items()},
         "awaited": sorted(set(ERASURE_READERS) - answered.keys()),
+        "failure": _failure(erasure),
+    }
+
+
+def _failure(erasure: Erasure) -> dict[str, Any] | None:
+    if not erasure.failures or erasure.failed_at is None:
+        return None
+    return {
+        "reason": erasure.failure,
+        "at": to_rfc3339(erasure.failed_at),
+        "attempts": erasure.failures,
+        "againAt": to_rfc3339(erasure.next_at or erasure.failed_at),
     }

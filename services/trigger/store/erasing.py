@@ -17,7 +17,7 @@ from services.trigger.store.forgetting import count_forgotten, counted_moments
 from services.trigger.store.keys import profile_key, profile_number, signal_key
 from services.trigger.store.records import add_counts
 from services.trigger.store.rollups import FEED_KEPT, LATE, PAST, adding
-from services.trigger.store.rows import Rows
+from services.trigger.store.rows import Row, Rows
 from services.trigger.store.spellings import Kept, spelling_of
 
 ERASED = "erased"
@@ -67,6 +67,17 @@ def signals_of_page(
     return [each for each in logged if _is_of(each.body, identity)], bytes(found[-1][1]) if len(
         found
     ) == limit else None
+
+
+def signals_since(rows: Rows, profile: bytes, identity: ProfileId, at: int) -> list[LoggedSignal]:
+    """Those of the customer's signals that were received after an instant."""
+    found = rows.execute(
+        "SELECT sequence, key, received_at, body FROM signals"
+        " WHERE key > ? AND key <= ? AND received_at > ? AND profile = ? ORDER BY sequence",
+        (profile[:8], profile[:8] + b"\xff" * 12, at, profile_number(profile)),
+    )
+    logged = (LoggedSignal(row[0], bytes(row[1]), row[2], bytes(row[3])) for row in found)
+    return [each for each in logged if _is_of(each.body, identity)]
 
 
 def _is_of(body: bytes, identity: ProfileId) -> bool:
@@ -201,8 +212,7 @@ def erase_unsent(rows: Rows, profile: bytes) -> int:
 
     A raise that was never sent has no lateness; it counts where the past does, since the audit sums them.
     """
-    sql = "SELECT id, message_id, routing_key, partition, body FROM outbox WHERE sent_at IS NULL ORDER BY id"
-    mine = [row for row in rows.execute(sql) if profile_about(bytes(row[4])) == profile]
+    mine = list(_unsent_of(rows, profile))
     # Another process may mark one as sent in this instant: only what is deleted unsent lacks its lateness.
     gone = [row for row in mine if rows.change("DELETE FROM outbox WHERE id = ? AND sent_at IS NULL", (row[0],))]
     late: Counter[tuple[str, int]] = Counter()
@@ -211,6 +221,18 @@ def erase_unsent(rows: Rows, profile: bytes) -> int:
     values = [(moment, DAY, PAST, f"{LATE}:000", partition, n) for (moment, partition), n in sorted(late.items())]
     rows.insert("rollups", _ROLLUP_COLUMNS, values, adding(rows, "rollups", ", ".join(_ROLLUP_KEY)))
     return len(gone)
+
+
+def _unsent_of(rows: Rows, profile: bytes) -> Iterator[Row]:
+    """Id, message id, routing key and partition of each; a part at a time, as all may wait while the broker is away."""
+    sql = (
+        "SELECT id, message_id, routing_key, partition, body FROM outbox WHERE sent_at IS NULL AND id > ?"
+        " ORDER BY id LIMIT ?"
+    )
+    last = 0
+    while found := rows.execute(sql, (last, _CHUNK)):
+        yield from (row[:4] for row in found if profile_about(bytes(row[4])) == profile)
+        last = found[-1][0]
 
 
 _ROLLUP_KEY = ("moment_id", "span", "bucket", "counter", "partition")

@@ -17,8 +17,10 @@ from shared.store import Migration
 
 REQUESTED = "requested"
 """The row stands and the tombstone is on its way: nothing is raised for the customer any more."""
+ERASING = "erasing"
+"""The tombstone was taken, and of very many signals the last ones are being deleted; all else that was known went."""
 ERASED = "erased"
-"""The tombstone was taken: what was known is gone, and what is kept elsewhere is being looked through."""
+"""What was known is gone, and what is kept elsewhere is being looked through."""
 DONE = "done"
 """Nothing is left in any store, and every service has answered. The name is gone, too."""
 
@@ -58,10 +60,25 @@ ERASURES_MIGRATION = Migration(
     statements={"sqlite": _statements("BLOB"), "postgresql": _statements("BYTEA")},
 )
 
+_FAILING = (
+    "ALTER TABLE erasures ADD COLUMN failures INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE erasures ADD COLUMN failed_at BIGINT",
+    "ALTER TABLE erasures ADD COLUMN failure TEXT",
+    "ALTER TABLE erasures ADD COLUMN log_gone_at BIGINT",
+)
+FAILING_ERASURES_MIGRATION = Migration(
+    version=29, name="erasures that fail or take long", statements={"sqlite": _FAILING, "postgresql": _FAILING}
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """A row. `profile`, `profile_key`: None once it is done. `dropped`: signals that arrived afterwards, too late."""
+    """A row. `profile`, `profile_key`: None once it is done. `dropped`: signals that arrived afterwards, too late.
+
+    `next_at`: when to go on with it, None: at once. `failures`: how often that failed since it last went on, the last
+    time at `failed_at` by `failure`, which names nobody. `log_gone_at`: when the last signal went, where that was later
+    than `erased_at`.
+    """
 
     id: str
     subject: bytes
@@ -79,6 +96,10 @@ class Erasure:
     sweeps: int = 0
     next_at: int | None = None
     dropped: int = 0
+    failures: int = 0
+    failed_at: int | None = None
+    failure: str | None = None
+    log_gone_at: int | None = None
 
     @property
     def identity(self) -> ProfileId | None:
@@ -88,9 +109,11 @@ class Erasure:
 
 _COLUMNS = (
     "id, subject, at, state, partition, configuration, id_type, profile, profile_key, requested_by, suppress,"
-    " erased_at, done_at, sweeps, next_at, dropped"
+    " erased_at, done_at, sweeps, next_at, dropped, failures, failed_at, failure,"
+    " log_gone_at"
 )
 _NAMES = _COLUMNS.replace(" ", "").split(",")
+_UNDERWAY = "state = ? AND state <> 'done'"  # SQLite takes the index of those only where its condition stands in words
 
 
 def add_erasure(rows: Rows, erasure: Erasure) -> None:
@@ -121,12 +144,19 @@ def erased_at(rows: Rows, subject: bytes) -> int | None:
 
 def erasures_in(rows: Rows, state: str) -> list[Erasure]:
     """Those that are so far and no further; few at any time, since `done` is not asked for."""
-    return [_erasure(row) for row in rows.execute(f"SELECT {_COLUMNS} FROM erasures WHERE state = ?", (state,))]  # noqa: S608
+    sql = f"SELECT {_COLUMNS} FROM erasures WHERE {_UNDERWAY} ORDER BY at, id"  # noqa: S608
+    return [_erasure(row) for row in rows.execute(sql, (state,))]
+
+
+def due_erasures(rows: Rows, now: int, state: str) -> list[Erasure]:
+    """Those that are so far, and to be gone on with now."""
+    return [each for each in erasures_in(rows, state) if (each.next_at or 0) <= now]
 
 
 def doomed_profiles(rows: Rows) -> set[bytes]:
     """Keys of the profiles for which nothing is to be raised: their tombstones are on their way."""
-    return {bytes(key) for (key,) in rows.execute("SELECT profile_key FROM erasures WHERE state = 'requested'")}
+    found = rows.execute(f"SELECT profile_key FROM erasures WHERE {_UNDERWAY}", (REQUESTED,))  # noqa: S608
+    return {bytes(key) for (key,) in found}
 
 
 def erased_subjects(rows: Rows) -> dict[bytes, int]:
@@ -212,27 +242,64 @@ def answers(rows: Rows, erasure_id: str) -> dict[str, int]:
     return {reader: int(at) for reader, at in found}
 
 
-def note_erased(rows: Rows, erasure_id: str, now: int) -> None:
-    """The tombstone was taken."""
+def note_erased(rows: Rows, erasure_id: str, now: int, *, state: str = ERASED) -> None:
+    """The tombstone was taken. `state`: ERASING where signals are left in the log."""
     rows.execute(
-        "UPDATE erasures SET state = 'erased', erased_at = ?, next_at = ? WHERE id = ?", (now, now, erasure_id)
+        f"UPDATE erasures SET state = ?, erased_at = ?, next_at = ?, {_WELL} WHERE id = ?",  # noqa: S608
+        (state, now, now, erasure_id),
+    )
+
+
+def note_log_gone(rows: Rows, erasure_id: str, now: int) -> None:
+    """The last signal has gone from the log."""
+    rows.execute(
+        f"UPDATE erasures SET state = 'erased', log_gone_at = ?, next_at = ?, {_WELL} WHERE id = ?",  # noqa: S608
+        (now, now, erasure_id),
     )
 
 
 def note_sweep(rows: Rows, erasure_id: str, next_at: int, *, looked: bool) -> None:
     """When to come again; `looked`: all stores were looked through once more."""
     rows.execute(
-        "UPDATE erasures SET sweeps = sweeps + ?, next_at = ? WHERE id = ?", (int(looked), next_at, erasure_id)
+        f"UPDATE erasures SET sweeps = sweeps + ?, next_at = ?, {_WELL} WHERE id = ?",  # noqa: S608
+        (int(looked), next_at, erasure_id),
     )
 
 
 def note_done(rows: Rows, erasure_id: str, now: int) -> None:
     """Everything is done: the name goes."""
     rows.execute(
-        "UPDATE erasures SET state = 'done', done_at = ?, next_at = NULL, profile = NULL, profile_key = NULL"
-        " WHERE id = ?",
+        f"UPDATE erasures SET state = 'done', done_at = ?, next_at = NULL, {_WELL}, profile = NULL,"  # noqa: S608
+        " profile_key = NULL WHERE id = ?",
         (now, erasure_id),
     )
+
+
+_WELL = "failures = 0, failed_at = NULL, failure = NULL"
+
+
+def note_failure(rows: Rows, erasure_id: str, now: int, reason: str, next_at: int) -> None:
+    """It could not be gone on with: why, and when to try again."""
+    rows.execute(
+        "UPDATE erasures SET failures = failures + 1, failed_at = ?, failure = ?, next_at = ?"
+        " WHERE id = ? AND state <> 'done'",
+        (now, reason, next_at, erasure_id),
+    )
+
+
+def claim_tombstone(rows: Rows, erasure: Erasure, next_at: int) -> bool:
+    """Set when a tombstone is to be sent again after this time; whether no other worker has sent it meanwhile."""
+    sql = "UPDATE erasures SET next_at = ? WHERE id = ? AND state = 'requested' AND coalesce(next_at, 0) = ?"
+    return rows.change(sql, (next_at, erasure.id, erasure.next_at or 0)) > 0
+
+
+def erasures_underway(rows: Rows) -> dict[str, tuple[int, int]]:
+    """State → how many erasures are that far and no further, and how many of these failed when last tried."""
+    found = rows.execute(
+        "SELECT state, count(*), sum(CASE WHEN failures > 0 THEN 1 ELSE 0 END) FROM erasures"
+        " WHERE state <> 'done' GROUP BY state"
+    )
+    return {state: (int(count), int(failing)) for state, count, failing in found}
 
 
 def raise_log_end(rows: Rows, sequence: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.trigger.store.anonymous import ANONYMOUS_MIGRATION
 from services.trigger.store.backtest_tables import BACKTEST_MIGRATION, RETIMED_MIGRATION
-from services.trigger.store.erasures import ERASURES_MIGRATION
+from services.trigger.store.erasures import ERASURES_MIGRATION, FAILING_ERASURES_MIGRATION
 from services.trigger.store.forgetting import HOUSEKEEPING_MIGRATION
 from services.trigger.store.profiles import PROFILES_MIGRATION, PROFILES_SINCE_MIGRATION
 from services.trigger.store.received import RECEIVED_MIGRATION
@@ -149,4 +149,5 @@ MIGRATIONS = (
     ANONYMOUS_MIGRATION,
     SUPPRESSIONS_MIGRATION,
     SOURCES_MIGRATION,
+    FAILING_ERASURES_MIGRATION,
 )

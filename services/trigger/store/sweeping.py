@@ -147,4 +147,4 @@ WALKS: tuple[tuple[str, Walk], ...] = (
 def is_being_read(rows: Rows, erasure: Erasure) -> bool:
     """Whether a back-test began before the erasure and may still name the customer when it ends."""
     sql = "SELECT 1 FROM backtests WHERE state = 'running' AND started_at <= ? LIMIT 1"
-    return bool(rows.execute(sql, (erasure.erased_at or 0,)))
+    return bool(rows.execute(sql, (erasure.log_gone_at or erasure.erased_at or 0,)))

@@ -9,9 +9,12 @@ from types import MappingProxyType
 from services.trigger.engine.effects import WaitKey
 from services.trigger.store.rows import Rows
 
+_NOT_DOOMED = """AND process_key NOT IN (
+    SELECT p.key FROM erasures e JOIN processes p ON p.profile_key = e.profile_key
+    WHERE e.state = 'requested' AND e.state <> 'done')"""  # the latter for SQLite, to take the index of those underway
 _DUE = (
-    "SELECT process_key, moment_id, number, due_at FROM waits"
-    " WHERE partition = ? AND due_at <= ? ORDER BY due_at, process_key, moment_id, number LIMIT ?"
+    "SELECT process_key, moment_id, number, due_at FROM waits"  # noqa: S608
+    f" WHERE partition = ? AND due_at <= ? {_NOT_DOOMED} ORDER BY due_at, process_key, moment_id, number LIMIT ?"
 )
 _DUE_AFTER = _DUE.replace(
     " ORDER BY", " AND due_at >= ? AND (due_at, process_key, moment_id, number) > (?, ?, ?, ?) ORDER BY"
@@ -29,7 +32,10 @@ class DueWait:
 
 
 def due_waits(rows: Rows, partition: int, until: int, limit: int, after: DueWait | None = None) -> list[DueWait]:
-    """The waits of a partition that stand in the index at or before `until`, earliest first; those `after` one."""
+    """The waits of a partition that stand in the index at or before `until`, earliest first; those `after` one.
+
+    Without those of customers whose tombstones are on their way: however long these take, nothing waits for them.
+    """
     if after is None:
         found = rows.execute(_DUE, (partition, until, limit))
     else:
@@ -69,10 +75,12 @@ def delete_waits(rows: Rows, keys: Iterable[WaitKey]) -> None:
 
 
 def next_due(rows: Rows, partitions: Iterable[int], after: Mapping[int, int] = NOWHERE) -> dict[int, int]:
-    """Per partition the earliest entry of the index; the earliest one `after` an instant, where one is given."""
-    sql = "SELECT min(due_at) FROM waits WHERE partition = ? AND due_at > ?"
-    found = {partition: rows.execute(sql, (partition, after.get(partition, -1)))[0][0] for partition in partitions}
-    return {partition: due for partition, due in found.items() if due is not None}
+    """Per partition the earliest entry of the index, among those that `due_waits` finds; the earliest one `after` an
+    instant, where one is given.
+    """
+    sql = f"SELECT due_at FROM waits WHERE partition = ? AND due_at > ? {_NOT_DOOMED} ORDER BY due_at LIMIT 1"  # noqa: S608
+    found = {partition: rows.execute(sql, (partition, after.get(partition, -1))) for partition in partitions}
+    return {partition: due for partition, earliest in found.items() for (due,) in earliest}
 
 
 def waits_of_moment(rows: Rows, moment_id: str, partitions: Iterable[int]) -> list[DueWait]:
