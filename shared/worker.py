@@ -1,8 +1,12 @@
-"""gunicorn's worker of threads, with an end to its patience: who sends or reads too slowly holds no thread for good."""
+"""gunicorn's worker of threads, with an end to its patience: who sends or reads too slowly holds no thread for good.
+
+Nor does its log name who sends what is no HTTP, or what stood in it.
+"""
 
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import struct
 import time
@@ -53,10 +57,25 @@ class PatientSocket(socket.socket):
             raise BrokenPipeError(errno.EPIPE, "the other side does not read") from error
 
 
+_TELLING = ("Invalid request from ip=", "Error handling request ")
+
+
+def _untold(record: logging.LogRecord) -> bool:
+    """gunicorn's lines on what is no HTTP, or failed, without who sent it and what it said: a key may stand there."""
+    if isinstance(record.msg, str) and record.msg.startswith(_TELLING):
+        record.msg, record.args = record.msg.partition(" request ")[0] + " request", ()
+    return True
+
+
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
     """The worker of every service."""
 
     patience = PATIENCE
+
+    def init_process(self) -> None:
+        """Begin, with a log that names nobody."""
+        self.log.error_log.addFilter(_untold)
+        super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
         """Let a thread read the next request of a connection."""
