@@ -209,7 +209,7 @@ def time_of(item: dict[str, Any], received_at: int) -> int | None:
     """When an item happened, by its `time` and `sentAt` (µs); None where that cannot be read."""
     try:
         return _event_time(msgspec.convert(item, Envelope), received_at)
-    except (_Invalid, msgspec.ValidationError):
+    except (_Invalid, msgspec.ValidationError, UnicodeEncodeError):  # the last for half a character
         return None
 
 

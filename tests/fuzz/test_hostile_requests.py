@@ -19,9 +19,14 @@ SEED = 20261126
 WARM = 1_000
 """Requests after which memory is taken for what the service needs: its caches have begun to fill."""
 GROWTH = 64 * 2**20
-"""Bytes that the memory of both processes may grow by after that, however many requests come."""
-LEAK = 24 * 2**20
-"""Bytes that it may grow by after a tenth of the soak: caches are full, what goes on growing is a leak."""
+"""Bytes that the memory of both processes may grow by after that, however many requests come.
+
+Measured over 100,000: 56 MiB, of which 45 come with the first 30,000 and none after 40,000. What lives stays the same
+number of blocks, but for the caches (half a megabyte in 10,000 requests): a half is what the C library keeps of the
+largest bodies, the rest what Python keeps of them, and cycles that wait for the collector, which comes seldom.
+"""
+LEAK = 20 * 2**20
+"""Bytes that it may grow by in the second half of the soak, when all have what the largest took; it swings by ten."""
 LONG = 100_000
 """Requests of the soak."""
 PROCESSOR = 0.02
@@ -46,20 +51,20 @@ def test_no_hostile_request_makes_ingestion_fail_or_grow_or_stall(ingestion: Ing
     drive(port, SEED, range(-WARM, 0))
     before, used = resident(master), processor_seconds(master)
 
-    outcome = drive(port, SEED, range(count // 10))
-    tenth = resident(master)
-    outcome += drive(port, SEED, range(count // 10, count))
+    outcome = drive(port, SEED, range(count // 2))
+    half = resident(master)
+    outcome += drive(port, SEED, range(count // 2, count))
 
     after, used = resident(master), processor_seconds(master) - used
     p99, slowest = outcome.quantile(0.99), outcome.quantile(1)
     tell(f"{count} requests: {dict(sorted(outcome.statuses.items()))}, {outcome.unanswered} without an answer")
     tell(f"latency p50 {outcome.quantile(0.5):.4f} s, p99 {p99:.4f} s, slowest {slowest:.4f} s")
-    memory = ", ".join(f"{each / 2**20:.1f}" for each in (before, tenth, after))
-    tell(f"{used / count * 1000:.2f} ms of processor a request; memory, at a tenth, at the end: {memory} MiB")
+    memory = ", ".join(f"{each / 2**20:.1f}" for each in (before, half, after))
+    tell(f"{used / count * 1000:.2f} ms of processor a request; memory, at half, at the end: {memory} MiB")
     assert outcome.faults == []
     assert outcome.valid == len(range(0, count, EVERY))
     assert after - before < GROWTH
-    assert count < LONG or after - tenth < LEAK
+    assert count < LONG or after - half < LEAK
     assert used / count < PROCESSOR
     assert slowest < SLOWEST
     assert min(outcome.statuses[status] for status in (200, 400, 401, 413, 415, 422)) > 0

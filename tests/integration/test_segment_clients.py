@@ -240,6 +240,17 @@ def test_a_limited_key_tells_who_a_visitor_is_only_where_identify_is_among_its_k
     configure(rig.ingestion, configuration(version=2, id=f"c-{kinds}", deleted=True))
 
 
+@pytest.mark.parametrize("clock", ["\ud800", "soon", 7, None, {}, "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+@pytest.mark.parametrize("field", ["sentAt", "timestamp", "originalTimestamp"])
+def test_who_a_visitor_is_counts_from_its_receipt_where_no_time_can_be_read(rig: Rig, clock: Any, field: str) -> None:
+    call = {"type": "identify", "anonymousId": "a-t", "userId": "u-t", "messageId": "t", field: clock}
+
+    answer = post(rig, "/v1/batch", {"batch": [call]}, Authorization=basic(SERVER_KEY))
+
+    assert (answer.status_code, answer.get_json()["identified"]) == (200, 1)
+    assert told(rig, wanted=2) == ["a-t"]
+
+
 def told(rig: Rig, wanted: int) -> list[str]:
     """The anonymous ids of which the partitions were told whose they are; takes all that lies there.
 
