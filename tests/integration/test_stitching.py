@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from werkzeug.serving import make_server
 
 from contracts.erasures import subject_of
 from contracts.signals import Signal, decode_signal
+from contracts.stitching import ANONYMOUS
 from contracts.suppressions import SuppressionState
 from contracts.times import SECOND, to_datetime
-from contracts.topology import CONFIGURATION, JOURNEYS, STATE_SUPPRESSION, Binding, Queue
+from contracts.topology import CONFIGURATION, JOURNEYS, STATE_SUPPRESSION, Binding, Queue, partition_of
 from contracts.wire import encode
 from services.ingestion.wiring import Ingestion
 from services.trigger.store.anonymous import MOST_HELD
@@ -387,3 +389,36 @@ def trigger_rest(rig: Rig) -> Iterator[Callable[..., Any]]:
 
     yield answer
     trigger.close()
+
+
+def near(user: str, *, same: bool) -> str:
+    """A new anonymous id in the partition of a user, or in another one."""
+    place = partition_of("c1", "external", user, PARTITIONS)
+    names = (new("a") for _ in count())
+    return next(name for name in names if (partition_of("c1", ANONYMOUS, name, PARTITIONS) == place) == same)
+
+
+def test_after_a_restart_nothing_is_raised_before_what_known_visitors_sent_is_applied(house: House) -> None:
+    """Who they are is known, or lies unread as well; it goes by way of another partition, or twice through one."""
+    people = {new("u"): kind for kind in product((False, True), (False, True))}
+    devices = {user: near(user, same=same) for user, (same, _) in people.items()}
+    house.post(*(identified(devices[user], user) for user, (_, known) in people.items() if known))
+    linked = "SELECT anonymous FROM anonymous_links"
+    wanted = {devices[user] for user, (_, known) in people.items() if known}
+    wait_until(lambda: wanted <= {name for (name,) in house.rig.read(linked)}, "the links")
+
+    house.rig.kill()
+    start = now() - timedelta(seconds=1)
+    for user, (_, known) in people.items():
+        told = [] if known else [identified(devices[user], user, at=start)]
+        last = added(devices[user], at=start + timedelta(seconds=1))
+        house.post(*told, added(user=user, at=start), last)
+    wait_until(lambda: now() > start + timedelta(seconds=4), "everything to be due")
+    house.rig.started()
+
+    house.rig.listen_until(lambda: all(house.rig.profiles()[user] for user in people), "the raises")
+    events = [event for event in house.rig.events if event.profile in people]
+    assert {event.profile: round((event.due_at - _micros(start)) / SECOND, 1) for event in events} == dict.fromkeys(
+        people, 3.0
+    )
+    assert {len(event.data["signalIds"]) for event in events} == {2}
