@@ -15,6 +15,7 @@ from services.config.access import needs
 from services.config.program import program
 from services.config.triggering import TriggerRefused
 from services.config.ui.frame import done_at, page
+from services.config.ui.texts import known, t
 from shared.http import NotFound, Unprocessable
 
 _LONGEST = 255
@@ -47,7 +48,8 @@ class Whom:
 @needs("admin")
 def confirm() -> tuple[str, int]:
     """What erasing means; opened as a dialog, a page without a script."""
-    return page("pages/erasure_confirmation.html", whom=_whom(request.args))
+    whom = _whom(request.args)
+    return page("pages/erasure_confirmation.html", whom=whom, name=configuration_name(whom.configuration))
 
 
 @blueprint.post("/erasure")
@@ -80,7 +82,7 @@ def receipt(erasure_id: UUID) -> tuple[str, int]:
     """How far an erasure is, and what went; `part` is what is loaded again."""
     found = program().trigger.get(f"/api/v1/erasures/{erasure_id}")
     counts = [
-        (service, store, count)
+        (_store_words(service, store), count)
         for service, stores in sorted(found["erased"].items())
         for store, count in sorted(stores.items())
         if count
@@ -99,6 +101,12 @@ def export() -> Response:
     body = msgspec.json.format(msgspec.json.encode(document), indent=2)
     headers = {"Content-Disposition": 'attachment; filename="customer.json"', "Cache-Control": "no-store"}
     return Response(body, content_type="application/json", headers=headers)
+
+
+def _store_words(service: str, store: str) -> str:
+    """What went, in words; a store of a newer service by its name."""
+    key = f"customers.receipt.stores.{store}"
+    return t(key) if known(key) else f"{service}: {store}"
 
 
 def configuration_name(configuration_id: str) -> str:
