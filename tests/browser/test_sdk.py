@@ -128,7 +128,7 @@ def _fail(error: Any) -> None:
 
 
 def add(page: Page, product: str = "Blue mug") -> None:
-    page.get_by_role("button", name=f"Add {product} to the cart").click()
+    page.get_by_role("button", name=f"Add to cart: {product}").click()
 
 
 def test_what_a_visitor_does_on_two_pages_is_recorded_once(rig: Rig, visitor: BrowserContext) -> None:

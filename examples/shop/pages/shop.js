@@ -22,7 +22,7 @@
     const item = document.createElement("li");
     const button = document.createElement("button");
     button.textContent = "Add to cart";
-    button.setAttribute("aria-label", `Add ${product.name} to the cart`);
+    button.setAttribute("aria-label", `Add to cart: ${product.name}`);
     button.onclick = () => {
       save([...load(), product]);
       Signals.addToCart({ items: [line(product)] });
@@ -30,7 +30,7 @@
     const name = document.createElement("h2");
     name.textContent = product.name;
     name.onclick = () => Signals.viewProduct(product);
-    item.append(name, `${product.price} ${product.currency} `, button);
+    item.append(name, `${product.price.toFixed(2)} ${product.currency} `, button);
     return item;
   }
 
@@ -38,6 +38,7 @@
     const item = document.createElement("li");
     const button = document.createElement("button");
     button.textContent = "Remove";
+    button.setAttribute("aria-label", `Remove: ${product.name}`);
     button.onclick = () => {
       save(load().filter((_, each) => each !== place));
       Signals.removeFromCart({ items: [line(product)] });
