@@ -353,6 +353,24 @@ def test_who_a_visitor_is_joins_nothing_once_an_erasure_is_asked_for(place: Plac
     assert b'"id":"s1"' not in bundle
 
 
+def test_what_a_visitor_sends_since_the_request_is_held_and_stays(place: Place) -> None:
+    """Also of one who was told to be somebody, and while the tombstone is on its way."""
+    told(place, "a-1", BOB)
+    place.clock.advance(1)
+    erasure_id = str(place.erasures.request(VISITOR, suppress=False, requested_by="a test")["id"])
+    place.clock.advance(1)
+    visited(place, "a-1", "s1")
+    place.clock.advance(1)
+
+    with place.database.atomic():
+        eraser = Eraser(place.settings.secret_pepper, place.outbox)
+        eraser.erase(place.rows, Cache(), erasure_id, place.clock.now())
+    place.sweep()
+
+    assert held(place) == {("a-1", "s1")}
+    assert bundles(place) == []
+
+
 def test_an_audit_of_a_visitor_says_where_the_id_still_stands(place: Place) -> None:
     visited(place, "a-visitor", "s1")
     told(place, "a-visitor", BOB)

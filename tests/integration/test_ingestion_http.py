@@ -483,14 +483,14 @@ def test_the_sdk_is_kept_for_good_under_its_version_and_shortly_under_its_alias(
     assert kept.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
 
 
-@pytest.fixture
-def limited(tmp_path: Path) -> Iterator[Ingestion]:
-    """A process that takes five signals at once of a key, four of an address and three of a profile."""
+@pytest.fixture(params=["0"])
+def limited(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ingestion]:
+    """A process that takes five signals at once of a key, four of an address and three of a profile; behind so many
+    proxies."""
     rates = {"MOMENTS_LIMIT_KEY": "5", "MOMENTS_LIMIT_ADDRESS": "4", "MOMENTS_LIMIT_PROFILE": "3"}
+    more = {"MOMENTS_LIMIT_BURST_SECONDS": "1", "MOMENTS_TRUSTED_PROXIES": request.param}
     clock = ManualClock(1_800_000_000_000_000)
-    started = start_ingestion(
-        settings_for(tmp_path, MOMENTS_PARTITIONS="4", MOMENTS_LIMIT_BURST_SECONDS="1", **rates), clock
-    )
+    started = start_ingestion(settings_for(tmp_path, MOMENTS_PARTITIONS="4", **rates, **more), clock)
     configure(started, configuration())
     yield started
     started.close()
@@ -525,6 +525,24 @@ def test_guessing_keys_has_an_end(limited: Ingestion) -> None:
     answers = [send(limited, signal(), key=f"pk_guess{number}").status_code for number in range(6)]
 
     assert answers == [401] * 4 + [429] * 2
+
+
+@pytest.mark.parametrize("limited", ["0", "1"], indirect=True)
+def test_nobody_gets_round_the_limit_of_an_address_by_inventing_others(
+    limited: Ingestion, request: pytest.FixtureRequest
+) -> None:
+    """Whatever stands in front of what the nearest proxy wrote came from the client."""
+    behind = request.node.callspec.params["limited"] == "1"
+
+    def ask(invented: str, told: str) -> int:
+        chain = f"{invented}, {told}" if behind else invented
+        named = {"X-Forwarded-For": chain, "X-Real-Ip": invented, "Forwarded": f"for={invented}"}
+        return send(limited, signal(), key="pk_guess", headers=named).status_code
+
+    answers = [ask(f"192.0.2.{number}", "198.51.100.7") for number in range(6)]
+
+    assert answers == [401] * 4 + [429] * 2
+    assert ask("192.0.2.99", "198.51.100.8") == (401 if behind else 429)
 
 
 def test_segment_clients_are_told_to_wait_in_their_own_words(limited: Ingestion) -> None:
