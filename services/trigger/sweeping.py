@@ -15,7 +15,7 @@ import structlog
 from contracts.times import SECOND
 from contracts.topology import ERASURE_READERS
 from services.trigger.clearing import clear_logs
-from services.trigger.erasing import SERVICE, erased_message_id
+from services.trigger.erasing import SERVICE, erased_message_id, resend_tombstones
 from services.trigger.faltering import put_off
 from services.trigger.housekeeping.house import Duty, House
 from services.trigger.store import sweeping as store
@@ -31,7 +31,7 @@ from services.trigger.store.erasures import (
 )
 from services.trigger.store.records import Fenced
 from services.trigger.store.rows import Rows
-from shared.broker import Broker
+from shared.broker import Broker, Publisher
 from shared.store import STORE_FAULTS, fold_log
 
 AGAIN_AFTER = 40 * SECOND
@@ -94,17 +94,21 @@ def erasures_to_go_on_with(rows: Rows, now: int) -> list[Erasure]:
 
 
 class Sweeps:
-    """Calls for looks when their time comes, and sees that SQLite's log does not keep old pages. For one thread."""
+    """Sends tombstones again and calls for looks when their time comes, and sees that SQLite's log does not keep old
+    pages. For one thread.
+    """
 
-    def __init__(self, rows: Rows, broker: Broker, call: Callable[[], None]) -> None:
+    def __init__(self, rows: Rows, broker: Broker, publisher: Publisher, call: Callable[[], None]) -> None:
         self._rows = rows
         self._broker = broker
+        self._publisher = publisher
         self._call = call
         self._underway = self._folded = False
 
     def look(self, now: int) -> None:
         """Is it time? Between the transactions of the caller."""
         rows = self._rows
+        resend_tombstones(rows, self._publisher, now)
         underway = bool(rows.execute("SELECT 1 FROM erasures WHERE state <> 'done' LIMIT 1"))
         due = bool(erasures_to_go_on_with(rows, now))
         if due:

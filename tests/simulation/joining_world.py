@@ -158,7 +158,7 @@ class JoiningWorld(World):
             self.pass_time(31 * SECOND + DURATION)
             self.worker._markers.renew()
             self.worker._joins._asked.clear()
-            self.worker._send_markers()
+            self.worker._rounds.send_markers()
             self.settle()
 
     def forwards(self) -> list[Message]:

@@ -21,6 +21,7 @@ from contracts.signals import (
 )
 from contracts.times import HOUR, MINUTE, SECOND, to_datetime
 from contracts.topology import partition_of, partition_queue
+from services.trigger import applying
 from services.trigger import worker as worker_module
 from services.trigger.intake import Applied
 from services.trigger.store import records
@@ -108,7 +109,7 @@ def test_an_edit_is_heeded_in_a_partition_where_nothing_comes(world: World) -> N
     world.moment = msgspec.structs.replace(
         world.moment, history=(SettingsVersion(version=1, since=START, settings={"duration": "PT2H"}),), version=2
     )
-    world.worker._keep_state(world.moment)
+    world.worker._states.keep(world.moment)
     send(world, "a")
     consume(world)
     world.crash()
@@ -116,7 +117,7 @@ def test_an_edit_is_heeded_in_a_partition_where_nothing_comes(world: World) -> N
 
     world.pass_time(10 * SECOND)
     world.worker._markers.renew()
-    world.worker._keep_state(edited(world, duration="PT1M"))
+    world.worker._states.keep(edited(world, duration="PT1M"))
     consume(world)
     world.pass_time(MINUTE)
     world.wake()
@@ -129,13 +130,13 @@ def test_two_edits_while_the_worker_was_away_spread_what_they_make_due(world: Wo
     """The last one did not change the duration; it is the one before that made the waits due."""
     long = SettingsVersion(version=1, since=START, settings={"duration": "PT2H"})
     world.moment = msgspec.structs.replace(world.moment, history=(long,), version=2)
-    world.worker._keep_state(world.moment)
+    world.worker._states.keep(world.moment)
     send(world, "a")
     consume(world)
 
     world.pass_time(10 * MINUTE)
     edited(world, duration="PT1M")
-    world.worker._keep_state(edited(world, minimumValue={"amount": 1, "currency": "EUR"}))
+    world.worker._states.keep(edited(world, minimumValue={"amount": 1, "currency": "EUR"}))
     world.wake()
     consume(world)
     assert raises(world) == []
@@ -179,7 +180,7 @@ def test_what_was_read_of_a_partition_before_it_was_taken_is_not_trusted(world: 
     send(world, "b")
     consume(world)
 
-    stale._keep_state(world.moment)
+    stale._states.keep(world.moment)
     send(world, "c")
     stale._turn(MemoryConsumer(world.broker, False, queue_of_ada(), 50))  # type: ignore[arg-type]
 
@@ -196,7 +197,7 @@ def test_a_fault_of_the_store_sets_no_signal_aside(world: World, monkeypatch: py
         raise AssertionError("unreachable")
 
     with monkeypatch.context() as patched:
-        patched.setattr(worker_module, "apply_batch", failing)
+        patched.setattr(applying, "apply_batch", failing)
         with pytest.raises(STORE_FAULTS) as raised:
             consume(world)
     assert isinstance(raised.value, sqlite3.OperationalError)
@@ -209,7 +210,7 @@ def test_a_fault_of_the_store_sets_no_signal_aside(world: World, monkeypatch: py
 
 def test_a_minimum_value_is_reached_to_the_cent(world: World) -> None:
     """0.10 + 0.70 is 0.80, though not in binary fractions."""
-    world.worker._keep_state(edited(world, minimumValue={"amount": 0.8, "currency": "EUR"}))
+    world.worker._states.keep(edited(world, minimumValue={"amount": 0.8, "currency": "EUR"}))
     send(world, "a", price=(0.1, 0.7))
     consume(world)
     world.pass_time(MINUTE)

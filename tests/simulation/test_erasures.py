@@ -15,7 +15,7 @@ from contracts.configurations import ConfigurationState
 from contracts.signals import Signal, decode_signal, encode_signal
 from contracts.times import MINUTE, SECOND, to_datetime, to_rfc3339
 from contracts.topology import partition_of, partition_queue
-from services.trigger import worker as worker_module
+from services.trigger import applying
 from services.trigger.api.erasures import Erasures
 from services.trigger.audit import differences
 from services.trigger.engine.application import ProfileId
@@ -42,7 +42,7 @@ class ErasingWorld(World):
 
     def __init__(self, folder: Path, seed: int) -> None:
         super().__init__(folder, seed)
-        self.worker._keep_state(ConfigurationState(id="configuration", version=1, name="Shop"))
+        self.worker._states.keep(ConfigurationState(id="configuration", version=1, name="Shop"))
         self.steps = 0
         self.erased: dict[str, list[int]] = {name: [] for name in NAMES}
 
@@ -139,16 +139,16 @@ def test_a_crash_in_the_middle_of_an_erasure_leaves_it_to_be_done_once(
     _read_all(world)
     world.erase(NAMES[0])
     world.tell()
-    original = worker_module.apply_batch
+    original = applying.apply_batch
 
     def dying(*arguments: object, **options: object) -> object:
         original(*arguments, **options)  # type: ignore[arg-type]
         if options.get("counted"):
-            raise worker_module.Fenced
+            raise applying.Fenced
         return original
 
-    monkeypatch.setattr(worker_module, "apply_batch", dying)
-    with pytest.raises(worker_module.Fenced):
+    monkeypatch.setattr(applying, "apply_batch", dying)
+    with pytest.raises(applying.Fenced):
         _read_all(world)
     before = len(world.rows.execute("SELECT 1 FROM signals"))
     monkeypatch.undo()
@@ -192,7 +192,7 @@ def test_an_erasure_in_a_quiet_partition_is_taken_over_from_a_worker_that_died(t
 
     for done in (1, 2):
         world.pass_time(AGAIN_AFTER + SECOND)
-        world.worker._sweep()
+        world.worker._rounds.sweep()
         _read_all(world)
         # The sweeper rests nine times as long as it works.
         wait_until(lambda done=done: swept(world) == [("erased", done)], "the sweep", 60)  # type: ignore[misc]
@@ -287,8 +287,8 @@ def test_a_tombstone_that_cannot_be_taken_is_told_tried_ever_more_seldom_and_tak
             before, began = tried, world.now
             while tried == before:
                 world.pass_time(MINUTE)
-                world.worker._sweep()
-                world.worker._sweep()
+                world.worker._rounds.sweep()
+                world.worker._rounds.sweep()
                 _read_all(world)
             gaps.append((world.now - began) // MINUTE)
             assert tried == before + 1
@@ -303,7 +303,7 @@ def test_a_tombstone_that_cannot_be_taken_is_told_tried_ever_more_seldom_and_tak
     assert NAMES[0] not in str(failed)
     monkeypatch.undo()
     world.pass_time(61 * MINUTE)
-    world.worker._sweep()
+    world.worker._rounds.sweep()
     _read_all(world)
 
     assert (_receipt(world)["state"], _receipt(world)["failure"]) == ("erased", None)
@@ -334,7 +334,7 @@ def test_while_a_tombstone_cannot_be_taken_nothing_waits_for_the_waits_of_its_cu
     assert waits_of(world, NAMES[0])
     assert not waits_of(world, *NAMES[1:])
     assert world.worker._credits == {}
-    assert world.worker._send_markers() == 0  # nothing is due: the alarm need not ring
+    assert world.worker._rounds.send_markers() == 0  # nothing is due: the alarm need not ring
     assert _receipt(world)["failure"]["attempts"] == 1
 
 
@@ -380,7 +380,7 @@ def test_the_log_of_a_customer_with_very_many_signals_is_cleared_between_the_bat
     if crash:
         world.worker._turn(MemoryConsumer(world.broker, False, partition_queue(0), 0))  # type: ignore[arg-type]
         world.crash()
-        world.worker._sweep()
+        world.worker._rounds.sweep()
         _take_all(world)
     steps = 0
     while _receipt(world)["state"] == "erasing":

@@ -12,7 +12,7 @@ import pytest
 
 from contracts.templates import templates
 from contracts.times import DAY, MINUTE, from_rfc3339
-from services.trigger import worker as worker_module
+from services.trigger import applying
 from services.trigger.engine.moment import compile_moment
 from services.trigger.intake import Applied
 from services.trigger.replay import MomentBook, Replay
@@ -156,7 +156,7 @@ def test_a_signal_that_the_engine_cannot_take_is_set_aside_and_the_rest_goes_on(
     for _ in range(12):
         world.send()
     poison = world.signals[5].id
-    apply_batch = worker_module.apply_batch
+    apply_batch = applying.apply_batch
 
     def failing(rows: Rows, outbox: Outbox, arrivals: Sequence[Arrival], *rest: object) -> Applied:
         applied = apply_batch(rows, outbox, arrivals, *rest)  # type: ignore[arg-type]
@@ -164,7 +164,7 @@ def test_a_signal_that_the_engine_cannot_take_is_set_aside_and_the_rest_goes_on(
             raise ArithmeticError
         return applied
 
-    monkeypatch.setattr(worker_module, "apply_batch", failing)
+    monkeypatch.setattr(applying, "apply_batch", failing)
     world.run_out()
 
     dead = [message for message in world.broker.dead if message.body == world.bodies[5][1]]

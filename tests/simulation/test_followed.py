@@ -71,7 +71,7 @@ class EditedWorld(World):
             self.send()
             self.pass_time(self.random.choice((1, SECOND)))
             self.guarded(self.random.choice((self.wake, self.consume, self.consume)))
-        self.worker._keep_state(self.moment)
+        self.worker._states.keep(self.moment)
 
     def send(self) -> None:
         """A customer did something up to some minutes ago, and the signal is acknowledged now."""

@@ -115,5 +115,5 @@ def change(world: World) -> None:
         version = SettingsVersion(version=last.version + 1, since=now, settings=settings)
         changes |= {"history": (*state.history, version)}
     world.moment = msgspec.structs.replace(state, **changes)
-    world.worker._keep_state(world.moment)
+    world.worker._states.keep(world.moment)
     world.pass_time(1)

@@ -33,6 +33,7 @@ from contracts.topology import (
     partition_of,
     partition_queue,
 )
+from services.trigger import applying
 from services.trigger import worker as worker_module
 from services.trigger.worker import Worker
 from shared.broker import Confirms, Delivery, Message
@@ -167,7 +168,7 @@ class World:
         worker = Worker(self.settings, self.clock, self.broker)  # type: ignore[arg-type]
         worker._prepare()
         worker._database.connect(reuse_if_open=True)
-        worker._keep_state(self.moment)
+        worker._states.keep(self.moment)
         return worker
 
     def crash(self) -> None:
@@ -249,25 +250,25 @@ class World:
 
     def _crash_in_transaction(self, consumer: MemoryConsumer) -> None:
         """Everything is written, nothing is committed."""
-        original = worker_module.apply_batch, worker_module.fire
+        original = applying.apply_batch, worker_module.fire
 
         def dying(call):  # type: ignore[no-untyped-def]
             def run(*arguments: object) -> object:
                 call(*arguments)
-                raise worker_module.Fenced
+                raise applying.Fenced
 
             return run
 
-        worker_module.apply_batch, worker_module.fire = dying(original[0]), dying(original[1])
+        applying.apply_batch, worker_module.fire = dying(original[0]), dying(original[1])
         try:
             self.worker._turn(consumer)  # type: ignore[arg-type]
-        except worker_module.Fenced:
+        except applying.Fenced:
             raise Crash from None
         finally:
-            worker_module.apply_batch, worker_module.fire = original
+            applying.apply_batch, worker_module.fire = original
 
     def wake(self) -> None:
-        self.worker._send_markers()
+        self.worker._rounds.send_markers()
 
     def relay(self) -> None:
         """Publish what lies in the outbox; sometimes the process dies before it is marked as sent."""
@@ -292,7 +293,7 @@ class World:
                     self.worker._turn(MemoryConsumer(self.broker, False, queue, 500))  # type: ignore[arg-type]
             self.pass_time(31 * SECOND + DURATION)
             self.worker._markers.renew()
-            self.worker._send_markers()
+            self.worker._rounds.send_markers()
         self.worker._database.close()
         self.worker._database.connect()
         self.relay_of_all().run_once()
