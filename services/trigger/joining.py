@@ -54,6 +54,7 @@ ASK_AGAIN_AFTER = 10.0
 """Seconds after which an inquiry without a reply is sent again: who had the source may have died over it."""
 _ASK_ON_AFTER = 1.0
 """The same where the broker was away, or the reply did not reach far enough: a spool holds back, a clock stepped."""
+_LOOK_ANEW_AFTER = 1.0
 _LOOK_AGAIN = 0.01
 _FRESH = 2.0
 """Seconds for which a reply's turn is looked for often; later than that, something keeps the outbox back."""
@@ -120,13 +121,15 @@ class Joins:
         self._owed: list[_Owed] = []
         self._read: dict[int, int] = {}
         self._place: dict[int, DueWait] = {}
+        self._begun: dict[int, float] = {}
         self.held: dict[int, int] = {}
         """Partitions with waits that are held → the instant up to which all waits that still stand are."""
 
     def begin(self) -> None:
         """A new session: what was asked and known in the one before no longer counts."""
-        for by_partition in (self._known, self._wanted, self._asked, self._read, self._place, self.held):
+        for by_partition in (self._known, self._wanted, self._asked, self._read, self._place, self._begun):
             by_partition.clear()
+        self.held.clear()
         self._owed.clear()
 
     def keep(self, joinings: Sequence[Joining]) -> None:
@@ -148,10 +151,25 @@ class Joins:
         return min((self._known.get((partition, source), 0) for source in sources), default=ALWAYS)
 
     def place(self, partition: int) -> DueWait | None:
-        """Behind which wait to go on, in a partition; None where a pass begins, and nothing is held yet."""
+        """Behind which wait to go on, in a partition; None where a pass begins with the first, and nothing is held yet.
+
+        Where very many are held for long, they are not looked at anew for every marker: that would hold up all others.
+        """
         if partition not in self._place:
-            self._wanted.pop(partition, None)
+            if stopwatch() - self._begun.get(partition, -_LOOK_ANEW_AFTER) >= _LOOK_ANEW_AFTER:
+                self.held.pop(partition, None)
+            if partition in self.held:
+                self._place[partition] = DueWait((b"", "", 0), partition, self.held[partition] + 1)
+            else:
+                self._wanted.pop(partition, None)
+                self._begun[partition] = stopwatch()
         return self._place.get(partition)
+
+    def armed(self, due: int | None) -> None:
+        """New waits are due from then on: where that is among those that are held, they are to be looked at anew."""
+        for partition, until in self.held.items():
+            if due is not None and due <= until:
+                self._begun.pop(partition, None)
 
     def hold(self, partition: int, sources: Iterable[int], due: int) -> None:
         """A wait of a partition is held until sources have come through up to its due."""
@@ -191,6 +209,7 @@ class Joins:
         if not further or told.partition not in self._wanted or told.partition not in self._epochs:
             return {}
         self._place.pop(told.partition, None)
+        self._begun.pop(told.partition, None)
         return {told.partition: self._read.get(told.partition, 0)}
 
     def step(self) -> None:

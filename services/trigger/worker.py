@@ -224,14 +224,19 @@ class Worker:
         for delivery, reason in found.unreadable:
             self._applier.bury(delivery, reason)
         for tombstone in found.tombstones:
-            self._alarm.at(self._applier.erase(tombstone).earliest_due)
+            self._arm(self._applier.erase(tombstone).earliest_due)
             self._sweeper.call()
         self._spools.meet(found.words)
         self._joins.keep(found.joinings)
         consumer.ack(deliveries[-1])
-        self._alarm.at(applied.earliest_due)
+        self._arm(applied.earliest_due)
         for each in found.told:
             self._hear(each)
+
+    def _arm(self, due: int | None) -> None:
+        """New waits are due from then on."""
+        self._alarm.at(due)
+        self._joins.armed(due)
 
     def _own(self, partitions: set[int]) -> None:
         """Take the partitions of which this session gets its first delivery."""

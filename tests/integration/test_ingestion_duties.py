@@ -10,6 +10,7 @@ import pytest
 
 from contracts.configurations import KeyState
 from contracts.signals import ProfileReference, Reference, SignalData, encode_signal
+from contracts.stitching import ANONYMOUS, Identified
 from contracts.times import HOUR, to_datetime
 from contracts.topology import (
     CONFIGURATION,
@@ -20,11 +21,13 @@ from contracts.topology import (
     SNAPSHOT_REQUESTS,
     STATE_CONFIGURATION,
     moments_topology,
+    partition_of,
     partition_queue,
     state_queue,
 )
 from services.ingestion.duties import FollowConfigurations, ReplayLost
 from services.ingestion.leadership import Leadership
+from services.ingestion.publication import identified_messages
 from services.ingestion.refusal_log import RefusalLog
 from services.ingestion.refusals import Refusal
 from services.ingestion.store import MOST_REFUSALS, SCHEMA, IngestionStore, RefusedRow
@@ -311,6 +314,32 @@ def test_lost_signals_stay_until_their_replay_is_confirmed(tmp_path: Path) -> No
     leadership.release()
     broker.close()
     away.close()
+
+
+def test_lost_words_of_who_somebody_is_go_to_both_partitions(tmp_path: Path) -> None:
+    topology = moments_topology(4)
+    broker = connect_broker(f"embedded://{tmp_path}/broker.db", SystemClock())
+    broker.declare(topology)
+    publisher = broker.publisher(topology)
+    names = map(str, range(40))
+    home = partition_of("c1", "external", "ada", 4)
+    away = next(name for name in names if partition_of("c1", ANONYMOUS, name, 4) != home)
+    told = Identified(configuration="c1", anonymous=away, id_type="external", profile="ada", time=0, at=0)
+    wanted = identified_messages(told, 4)
+    for each in wanted:
+        lost = Message(exchange=LOST, routing_key="", body=each.body, message_id=each.message_id)
+        publisher.publish(lost).result(10)
+    leadership = Leadership(tmp_path / "lock")
+
+    ReplayLost(leadership, broker, publisher, topology, 4).step()
+
+    assert broker.depth(LOST) == 0
+    for each in wanted:
+        consumer = broker.consumer([partition_queue(int(each.routing_key.removeprefix("partition.")))])
+        assert [found.message_id for found in consumer.receive(10, 5)] == [each.message_id]
+        consumer.drop()
+    leadership.release()
+    broker.close()
 
 
 def accepted_signal() -> bytes:

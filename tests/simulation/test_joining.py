@@ -228,6 +228,42 @@ def test_held_waits_hold_up_nobody_else_and_are_asked_for_once(
     assert dues(world) == [60] * len(linked) + [70, 70]
 
 
+def test_waits_that_are_held_for_long_are_not_looked_at_for_every_marker(
+    world: JoiningWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever is due now would wait for as long as it takes to look at all of them. Late ones are found still."""
+    monkeypatch.setattr(firing, "CHUNK", 2)
+    monkeypatch.setattr(joining, "_LOOK_ANEW_AFTER", 1e9)
+    *linked, now, late = [name for name in map(str, range(60)) if place_of("external", name) == HOME][:9]
+    for person in linked:
+        world.add_as(person)
+        world.identify(device_of(PERSON, same=False), person)
+    world.settle()
+    world.pass_time(20 * SECOND)
+    world.add_as(now)
+    world.turn(HOME)
+    world.pass_time(45 * SECOND)
+    world.wake()
+    for _ in range(6):
+        world.turn(HOME)
+    assert set(world.worker._joins.held) == {HOME}
+    world.pass_time(16 * SECOND)
+    world.wake()
+    world.turn(HOME)
+    assert dues(world) == [80]
+
+    world.now -= 80 * SECOND
+    world.add_as(late)  # a sender was slow: it is due by now
+    world.pass_time(80 * SECOND)
+    world.turn(HOME)
+    world.wake()
+    for _ in range(8):
+        world.turn(HOME)
+    assert dues(world) == [61, 80]
+    world.settle()
+    assert dues(world) == [60] * len(linked) + [61, 80]
+
+
 def test_nobody_is_asked_for_profiles_without_anonymous_ids(world: JoiningWorld) -> None:
     world.identify(device_of(PERSON, same=False), PERSON)
     world.add_as("b")
@@ -311,6 +347,7 @@ def test_a_reply_amid_a_pass_lets_go_on_what_the_pass_has_left_behind(
     world: JoiningWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(firing, "CHUNK", 2)
+    monkeypatch.setattr(joining, "_LOOK_ANEW_AFTER", 0.0)
     people = [name for name in map(str, range(60)) if place_of("external", name) == HOME][:5]
     away = 1 - HOME
     for person in people:
