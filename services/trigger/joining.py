@@ -36,8 +36,8 @@ from services.trigger.store.records import epochs_of
 from services.trigger.store.rows import Rows
 from services.trigger.store.sources import (
     Source,
+    first_forward,
     is_any_source,
-    is_forwarding,
     last_forward,
     note_sources,
     resolve_sources,
@@ -122,6 +122,7 @@ class Joins:
         self._read: dict[int, int] = {}
         self._place: dict[int, DueWait] = {}
         self._begun: dict[int, float] = {}
+        self._now = 0
         self.held: dict[int, int] = {}
         """Partitions with waits that are held → the instant up to which all waits that still stand are."""
 
@@ -131,6 +132,7 @@ class Joins:
             by_partition.clear()
         self.held.clear()
         self._owed.clear()
+        self._now = 0
 
     def keep(self, joinings: Sequence[Joining]) -> None:
         """Remember from where something may join profiles, before the words of it are acknowledged."""
@@ -144,6 +146,7 @@ class Joins:
 
     def sources(self, rows: Rows, found: Iterable[DueWait]) -> dict[bytes, set[int]]:
         """By process the sources of its profile, of waits that are due; next to nothing where nobody has any."""
+        self._heed_clock()
         return sources_of(rows, {row.key[0] for row in found}) if is_any_source(rows) else {}
 
     def until(self, partition: int, sources: Iterable[int]) -> int:
@@ -185,7 +188,7 @@ class Joins:
     def end_pass(self, credits: Mapping[int, int], now: int) -> None:
         """All waits up to the credits of partitions were looked at: ask for what they are held by."""
         for partition, until in credits.items():
-            self._read[partition] = max(until, self._read.get(partition, 0))
+            self._read[partition] = max(min(until, now), self._read.get(partition, 0))
             self._place.pop(partition, None)
             if partition in self._wanted:
                 self.held[partition] = min(until, now)
@@ -194,9 +197,14 @@ class Joins:
         self._ask()
 
     def hear(self, told: Inquiry | Reply) -> dict[int, int]:
-        """Take one at its place among the deliveries, which are applied: a partition that may go on → its credit."""
+        """Take one at its place among the deliveries, which are applied: a partition that may go on → its credit.
+
+        A reply from later than now was asked for by a clock that was ahead: it says nothing of dues by this one.
+        """
         if isinstance(told, Inquiry):
             self._take(told)
+            return {}
+        if told.at > self._heed_clock():
             return {}
         pair = (told.partition, told.source)
         further = told.until > self._known.get(pair, 0)
@@ -214,8 +222,10 @@ class Joins:
 
     def step(self) -> None:
         """Between batches: send what is owed and can go now, and ask again where no reply came."""
+        self._heed_clock()
         if self._owed:
-            self._owed = [owed for owed in self._owed if not self._reply(owed)]
+            waiting = {source: first_forward(self._rows, source) for source in {owed.source for owed in self._owed}}
+            self._owed = [owed for owed in self._owed if not self._reply(owed, waiting[owed.source])]
         if self._wanted:
             self._ask()
 
@@ -223,6 +233,14 @@ class Joins:
         """How long the worker may wait for signals before `step` has something to do, in seconds."""
         fresh = any(owed.sent is None and stopwatch() - owed.since < _FRESH for owed in self._owed)
         return min(most, _LOOK_AGAIN) if fresh else most
+
+    def _heed_clock(self) -> int:
+        """The clock. Once it is set back, what came through by then says nothing of dues that are yet to come."""
+        before, self._now = self._now, self._clock.now()
+        if self._now < before:
+            for by_partition in (self._known, self._asked, self._read, self._begun):
+                by_partition.clear()
+        return self._now
 
     # Inquiries.
 
@@ -269,19 +287,20 @@ class Joins:
             return
         until = self._spools.bound(source, inquiry.at)
         reply = Reply(partition=inquiry.asker, source=source, at=inquiry.at, until=until)
-        owed = _Owed(_reply_message(reply), source, last_forward(self._rows, source) or 0, stopwatch())
-        if not self._reply(owed):
+        last = last_forward(self._rows, source)
+        owed = _Owed(_reply_message(reply), source, last or 0, stopwatch())
+        if not self._reply(owed, last):
             self._owed.append(owed)
 
-    def _reply(self, owed: _Owed) -> bool:
-        """Send it when its turn has come; whether the broker has it."""
+    def _reply(self, owed: _Owed, waiting: int | None) -> bool:
+        """Send it when its turn has come; whether the broker has it. `waiting`: what was not sent stands from there."""
         if owed.sent is not None:
             if not owed.sent.done():
                 return False
             if owed.sent.exception() is None:
                 return True
             owed.sent = None
-        if not is_forwarding(self._rows, owed.source, owed.place):
+        if waiting is None or waiting > owed.place:
             owed.sent = self._publisher.publish(owed.message)
         return False
 

@@ -40,6 +40,7 @@ from services.trigger.store.records import save_configuration
 from services.trigger.store.refused import keep_refusals
 from services.trigger.store.rows import Rows
 from services.trigger.store.shelf import Arrival
+from services.trigger.store.sources import Source, note_sources
 from services.trigger.sweeping import AGAIN_AFTER, erasures_to_go_on_with, sweep
 from services.trigger.webhooks.store.deliveries import DeliveryRows, Taken
 from shared.broker import Delivery, Message
@@ -286,11 +287,14 @@ def test_anonymous_ids_and_what_is_held_of_them_with_the_name_are_gone(place: Pl
         add_links(
             place.rows, [(anonymous_key("c1", "a2"), Link(time=now, at=now, seen_at=now, identity=ADA, anonymous="a2"))]
         )
+        note_sources(place.rows, [Source(profile_key(whom), 3, now) for whom in (ADA, BOB)])
     assert "anonymous_links" in place.texts(ADA.profile)
     place.sweep()
 
     assert {"anonymous_signals", "anonymous_links"}.isdisjoint(place.texts(ADA.profile))
     assert {"anonymous_signals", "anonymous_links"} <= set(place.texts(BOB.profile))
+    sources = place.rows.execute("SELECT profile_key FROM anonymous_sources")
+    assert [bytes(whose) for (whose,) in sources] == [profile_key(BOB)]
     assert place.rows.execute(
         "SELECT count FROM erasure_counts WHERE erasure_id = ? AND store = 'anonymous'", (erasure_id,)
     ) == [(3,)]

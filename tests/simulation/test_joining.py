@@ -413,3 +413,59 @@ def say(world: JoiningWorld, at: int, *, number: int, partitions: Sequence[int] 
     for partition in partitions:
         word = SpoolWord(partition=partition, machine="m", number=number, at=START + at * SECOND)
         world.broker.put(partition_queue(partition), encode(word), f"{SPOOL_ID_PREFIX}m")
+
+
+def test_what_came_through_while_the_clock_was_ahead_proves_nothing_after_it_was_set_back(world: JoiningWorld) -> None:
+    device = device_of(PERSON, same=False)
+    world.add_as(PERSON)
+    world.identify(device, PERSON)
+    world.settle()
+    world.skew = 90 * SECOND
+    world.pass_time(10 * SECOND)
+    world.wake()
+    world.settle()
+    assert dues(world) == [60]
+    world.skew = 0
+    world.pass_time(SECOND)
+    world.turn(HOME)
+    world.add_as(PERSON, "y")
+    world.turn(HOME)
+    world.pass_time(29 * SECOND)
+    world.add(device, "y")
+    world.pass_time(32 * SECOND)
+    world.wake()
+    for _ in range(3):
+        world.turn(HOME)
+
+    assert dues(world) == [60]
+    world.settle()
+    world.pass_time(30 * SECOND)
+    world.wake()
+    world.settle()
+    assert dues(world) == [60, 100]
+
+
+def test_a_reply_to_one_whose_clock_was_ahead_is_not_believed(world: JoiningWorld) -> None:
+    """It asked, and this worker takes the partition with a clock that is right."""
+    device, away = device_of(PERSON, same=False), 1 - HOME
+    world.add_as(PERSON)
+    world.identify(device, PERSON)
+    world.settle()
+    world.skew = 90 * SECOND
+    world.pass_time(0)
+    world.wake()
+    world.turn(HOME)
+    world.turn(away)
+    assert len(world.broker.queues[partition_queue(HOME)]) == 1, "the reply"
+    world.skew = 0
+    world.pass_time(SECOND)
+    world.crash()
+    world.turn(HOME)
+    world.pass_time(29 * SECOND)
+    world.add(device)
+    world.pass_time(31 * SECOND)
+    world.wake()
+    for _ in range(3):
+        world.turn(HOME)
+
+    assert dues(world) == []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+import msgspec
 import pytest
 
 from contracts.stitching import ANONYMOUS
@@ -12,6 +13,7 @@ from contracts.topology import JOURNEYS, PARTITIONS, partition_of
 from services.trigger.engine.application import ProfileId
 from services.trigger.joining import resolve_old_links
 from services.trigger.store.anonymous import Link, add_links, anonymous_key
+from services.trigger.store.erasures import REQUESTED, Erasure, add_erasure
 from services.trigger.store.keys import profile_key
 from services.trigger.store.migrations import MIGRATIONS
 from services.trigger.store.rows import Rows
@@ -20,8 +22,8 @@ from services.trigger.store.sources import (
     Source,
     erase_sources,
     forget_sources,
+    first_forward,
     is_any_source,
-    is_forwarding,
     last_forward,
     note_sources,
     sources_of,
@@ -130,12 +132,37 @@ def test_a_reply_is_behind_messages_to_partitions_that_are_not_sent(rows: Rows) 
 
     place = last_forward(rows, 1)
     assert place is not None
-    assert last_forward(rows, 0) is None
-    assert is_forwarding(rows, 1, place)
-    assert not is_forwarding(rows, 0, place)
-    rows.execute("UPDATE outbox SET sent_at = 1 WHERE id = ?", (place,))
+    assert last_forward(rows, 0) is first_forward(rows, 0) is None
+    assert first_forward(rows, 1) == place
     outbox.add([Message(exchange=PARTITIONS, routing_key="x", body=b"", message_id="m")], partition=1)
-    assert not is_forwarding(rows, 1, place)
+    assert first_forward(rows, 1) == place
+    rows.execute("UPDATE outbox SET sent_at = 1 WHERE id = ?", (place,))
+    assert first_forward(rows, 1) == last_forward(rows, 1) == place + 3
+
+
+@pytest.mark.parametrize("look", [first_forward, last_forward])
+def test_messages_to_journeys_that_wait_are_not_looked_through(
+    rows: Rows, look: Callable[[Rows, int], int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many raises wait while the broker was away: a look must not take longer for that."""
+    outbox = Outbox(rows.database, ManualClock(NOW))
+    message = Message(exchange=JOURNEYS, routing_key="x", body=b"", message_id="m")
+    outbox.add([message] * 3_000, partition=1)
+    outbox.add([msgspec.structs.replace(message, exchange=PARTITIONS)], partition=2)
+    rows.execute("ANALYZE")
+    asked: list[tuple[str, Sequence[object]]] = []
+    plain = rows.execute
+
+    def execute(sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        asked.append((sql, parameters))
+        return plain(sql, parameters)
+
+    monkeypatch.setattr(rows, "execute", execute)
+    look(rows, 2)
+    ((sql, parameters),) = asked
+    plan = str(plain(("EXPLAIN " if rows.postgresql else "EXPLAIN QUERY PLAN ") + sql, parameters))
+
+    assert "outbox_forwards" in plan
 
 
 def test_due_waits_go_on_behind_one(rows: Rows) -> None:
@@ -152,3 +179,19 @@ def test_due_waits_go_on_behind_one(rows: Rows) -> None:
     assert [row.key for row in found] == [keys[2], keys[1], keys[0], keys[3]]
     assert next_due(rows, [0, 1]) == {1: 5}
     assert next_due(rows, [0, 1], {1: 5}) == {1: 6}
+
+
+def test_what_is_told_while_an_erasure_is_underway_outlives_it(rows: Rows) -> None:
+    """Even when the same was told shortly before."""
+    mine = profile_key(ADA)
+    note_sources(rows, [Source(mine, 1, NOW), Source(profile_key(BOB), 1, NOW)])
+    request = Erasure(
+        **{"id": "e", "subject": b"s", "at": NOW + 1, "state": REQUESTED, "partition": 0, "configuration": "c1"},
+        **{"id_type": "external", "profile": "ada", "profile_key": mine, "requested_by": "a test", "suppress": False},
+    )
+    add_erasure(rows, request)
+    note_sources(rows, [Source(mine, 1, NOW + 2), Source(profile_key(BOB), 1, NOW + 2)])
+
+    assert erase_sources(rows, mine, NOW + 1) == 0
+    assert erase_sources(rows, profile_key(BOB), NOW + 1) == 1
+    assert standing(rows) == {(mine, 1)}

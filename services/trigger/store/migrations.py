@@ -10,7 +10,7 @@ from services.trigger.store.profiles import PROFILES_MIGRATION, PROFILES_SINCE_M
 from services.trigger.store.received import RECEIVED_MIGRATION
 from services.trigger.store.refused import KEPT_MIGRATION, REFUSED_MIGRATION
 from services.trigger.store.rollups import ROLLUPS
-from services.trigger.store.sources import SOURCES_MIGRATION
+from services.trigger.store.sources import FORWARDS_MIGRATION, SOURCES_MIGRATION
 from services.trigger.store.spools import SPOOLS_MIGRATION
 from services.trigger.store.suppressions import SUPPRESSIONS_MIGRATION
 from services.trigger.store.tokens import TOKENS_MIGRATION
@@ -150,4 +150,5 @@ MIGRATIONS = (
     SUPPRESSIONS_MIGRATION,
     SOURCES_MIGRATION,
     FAILING_ERASURES_MIGRATION,
+    FORWARDS_MIGRATION,
 )

@@ -28,6 +28,7 @@ _SHARED = (
     " SELECT profile_key, -1, max(seen_at) FROM anonymous_links GROUP BY profile_key",
 )
 _COLUMNS = {"profile_key": "bytea", "partition": "int4", "seen_at": "int8"}
+_FORWARDS = f"sent_at IS NULL AND exchange = '{PARTITIONS}'"
 
 SOURCES_MIGRATION = Migration(
     version=27,
@@ -36,6 +37,11 @@ SOURCES_MIGRATION = Migration(
         "sqlite": (f"{_TABLE.format(blob='BLOB')} WITHOUT ROWID", *_SHARED),
         "postgresql": (_TABLE.format(blob="BYTEA"), *_SHARED),
     },
+)
+
+_FORWARDS_INDEX = (f"CREATE INDEX outbox_forwards ON outbox (partition, id) WHERE {_FORWARDS}",)
+FORWARDS_MIGRATION = Migration(
+    version=30, name="messages to partitions", statements={"sqlite": _FORWARDS_INDEX, "postgresql": _FORWARDS_INDEX}
 )
 
 
@@ -48,7 +54,11 @@ class Source(NamedTuple):
 
 
 def note_sources(rows: Rows, sources: Iterable[Source]) -> None:
-    """Remember them; in one order, since the owners of two partitions may note the same."""
+    """Remember them; in one order, since the owners of two partitions may note the same.
+
+    What is told over and over is written once a day; but each time while an erasure is underway, whose end takes what
+    was told before it.
+    """
     latest: dict[tuple[bytes, int], int] = {}
     for profile, partition, at in sources:
         latest[profile, partition] = max(at, latest.get((profile, partition), at))
@@ -57,7 +67,9 @@ def note_sources(rows: Rows, sources: Iterable[Source]) -> None:
         _COLUMNS,
         [(*key, at) for key, at in sorted(latest.items())],
         "(profile_key, partition) DO UPDATE SET seen_at = excluded.seen_at"
-        f" WHERE excluded.seen_at > anonymous_sources.seen_at + {_REFRESH}",
+        f" WHERE excluded.seen_at > anonymous_sources.seen_at + {_REFRESH}"
+        " OR (excluded.seen_at > anonymous_sources.seen_at AND EXISTS (SELECT 1 FROM erasures e"
+        " WHERE e.profile_key = excluded.profile_key AND e.state = 'requested' AND e.state <> 'done'))",
     )
 
 
@@ -130,12 +142,16 @@ def forget_sources(rows: Rows, before: int, now: int) -> tuple[int, int]:
 
 def last_forward(rows: Rows, partition: int) -> int | None:
     """The place in the outbox of the last message of a partition to others that is not sent; None where all are."""
-    sql = "SELECT id FROM outbox WHERE sent_at IS NULL AND partition = ? AND exchange = ? ORDER BY id DESC LIMIT 1"
-    found = rows.execute(sql, (partition, PARTITIONS))
+    return _forward(rows, partition, "DESC")
+
+
+def first_forward(rows: Rows, partition: int) -> int | None:
+    """The same of the first one."""
+    return _forward(rows, partition, "ASC")
+
+
+def _forward(rows: Rows, partition: int, order: str) -> int | None:
+    """By the index of forwards, however many other messages wait; SQLite takes it for the exchange in words only."""
+    sql = f"SELECT id FROM outbox WHERE {_FORWARDS} AND partition = ? ORDER BY id {order} LIMIT 1"  # noqa: S608
+    found = rows.execute(sql, (partition,))
     return int(found[0][0]) if found else None
-
-
-def is_forwarding(rows: Rows, partition: int, place: int) -> bool:
-    """Whether one up to that place is not sent yet."""
-    sql = "SELECT 1 FROM outbox WHERE sent_at IS NULL AND id <= ? AND partition = ? AND exchange = ? LIMIT 1"
-    return bool(rows.execute(sql, (place, partition, PARTITIONS)))

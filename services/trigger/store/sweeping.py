@@ -10,6 +10,7 @@ from services.trigger.about import profile_about, profile_of_event
 from services.trigger.store.anonymous import count_anonymous
 from services.trigger.store.erasures import Erasure
 from services.trigger.store.rows import Rows
+from services.trigger.store.sources import erase_sources
 from services.trigger.store.spellings import Kept, spelling_of
 from services.trigger.webhooks.store.deliveries import DeliveryRows
 
@@ -109,7 +110,8 @@ def _walk_backtests(rows: Rows, sought: Sought, place: int, limit: int) -> tuple
 
 
 def _walk_anonymous(rows: Rows, sought: Sought, place: int, limit: int) -> tuple[Gone, int | None]:
-    """What anonymous customers sent and is held, where it names the customer; and who was told to be the customer.
+    """What anonymous customers sent and is held, where it names the customer; and who was told to be the customer,
+    and from which partitions that came.
 
     Of a visitor who is the one to be erased, what was received since the request stays.
     """
@@ -130,6 +132,7 @@ def _walk_anonymous(rows: Rows, sought: Sought, place: int, limit: int) -> tuple
             "DELETE FROM anonymous_links WHERE (profile_key = ? OR key = ?) AND at <= ?",
             (whom.profile, whom.profile, whom.erasure.at),
         )
+        erase_sources(rows, whom.profile, whom.erasure.at)
     return {key: count for key, count in gone.items() if count}, found[-1][0] if len(found) == limit else None
 
 
