@@ -28,6 +28,9 @@ _SHARED = (
     " SELECT profile_key, -1, max(seen_at) FROM anonymous_links GROUP BY profile_key",
 )
 _COLUMNS = {"profile_key": "bytea", "partition": "int4", "seen_at": "int8"}
+_IS_TO_BE_WRITTEN = f"""excluded.seen_at > anonymous_sources.seen_at + {_REFRESH}
+    OR (excluded.seen_at > anonymous_sources.seen_at AND EXISTS (SELECT 1 FROM erasures e
+        WHERE e.profile_key = excluded.profile_key AND e.state = 'requested' AND e.state <> 'done'))"""  # noqa: S608 - a number of ours
 _FORWARDS = f"sent_at IS NULL AND exchange = '{PARTITIONS}'"
 
 SOURCES_MIGRATION = Migration(
@@ -66,10 +69,7 @@ def note_sources(rows: Rows, sources: Iterable[Source]) -> None:
         "anonymous_sources",
         _COLUMNS,
         [(*key, at) for key, at in sorted(latest.items())],
-        "(profile_key, partition) DO UPDATE SET seen_at = excluded.seen_at"
-        f" WHERE excluded.seen_at > anonymous_sources.seen_at + {_REFRESH}"
-        " OR (excluded.seen_at > anonymous_sources.seen_at AND EXISTS (SELECT 1 FROM erasures e"
-        " WHERE e.profile_key = excluded.profile_key AND e.state = 'requested' AND e.state <> 'done'))",
+        f"(profile_key, partition) DO UPDATE SET seen_at = excluded.seen_at WHERE {_IS_TO_BE_WRITTEN}",
     )
 
 
