@@ -23,6 +23,12 @@ PERSON = "a"
 HOME = place_of("external", PERSON)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, nothing is asked again."""
+    monkeypatch.setattr(joining, "ASK_AGAIN_AFTER", 1e9)
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[JoiningWorld]:
     made = JoiningWorld(tmp_path, 1)
