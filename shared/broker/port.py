@@ -78,7 +78,7 @@ class Publisher(Protocol):
         ...
 
     def publish_together(self, messages: Sequence[Message]) -> Together:
-        """The same for one who waits for all of them, at a third of the cost."""
+        """The same for one who waits for all of them, at less cost still."""
         ...
 
     @property

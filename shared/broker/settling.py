@@ -36,7 +36,7 @@ class Confirm(Future[None]):
 
 
 class Confirms:
-    """What becomes of several messages, with one lock for all of them: a future for each takes longer than its message.
+    """What becomes of several messages, with one lock for all of them; each future would have its own.
 
     Settled by one thread at a time, waited for by one.
     """
