@@ -16,6 +16,8 @@ from shared.clock import stopwatch
 _log = structlog.get_logger(__name__)
 
 CONFIRMED_WITHIN = 5.0
+_AT_ONCE = 2_500
+"""Messages of a request; of each signal there are up to three, with those that tell whose it is."""
 _CLOSES_WITHIN = 1.0
 _LOOK_AGAIN = 0.002
 _SLACK = 0.01
@@ -56,8 +58,12 @@ class Handover:
         return stored
 
     def _publish(self, messages: Sequence[Message]) -> Sequence[Exception | None]:
+        """In parts that leave room for others in the publisher: all of a large request would be refused for ever."""
         began = stopwatch()
-        errors = self._publisher.publish_together(messages).wait(CONFIRMED_WITHIN)
+        errors: list[Exception | None] = []
+        for start in range(0, len(messages), _AT_ONCE):
+            together = self._publisher.publish_together(messages[start : start + _AT_ONCE])
+            errors += together.wait(CONFIRMED_WITHIN - (stopwatch() - began))
         meters.CONFIRMED.observe(stopwatch() - began)
         for error in errors:
             if error is not None and not isinstance(error, BrokerError | TimeoutError):

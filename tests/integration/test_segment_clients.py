@@ -18,6 +18,7 @@ from contracts.joining import JOINING_ID_PREFIX, decode_joining
 from contracts.signals import Signal
 from contracts.stitching import ANONYMOUS, IDENTIFIED_ID_PREFIX, decode_identified
 from contracts.topology import partition_of, partition_queue
+from services.ingestion.intake import MOST_ITEMS
 from services.ingestion.wiring import Ingestion
 from shared.broker import Delivery
 from tests.support.ingestion import (
@@ -288,3 +289,15 @@ def test_the_web_client_is_told_where_to_send(rig: Rig) -> None:
     assert (found["apiKey"], found["apiHost"], found["protocol"]) == ("pk_1", "signals.example.com/v1", "https")
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert answer.get_json()["metrics"] == {"sampleRate": 0}
+
+
+def test_the_largest_batch_may_tell_of_each_call_whose_it_is(rig: Rig) -> None:
+    """Each then is a signal and two words of its identity: more than a publisher takes at once."""
+    call = {"type": "track", "event": "Product Viewed", "properties": MUG, "timestamp": "2026-11-23T10:00:00Z"}
+    batch = [{**call, "userId": f"m-{n}", "anonymousId": f"n-{n}", "messageId": f"o-{n}"} for n in range(MOST_ITEMS)]
+
+    answer = post(rig, "/v1/batch", {"batch": batch}, Authorization=basic(SERVER_KEY))
+
+    taken = {"success": True, "accepted": MOST_ITEMS, "identified": MOST_ITEMS}
+    assert (answer.status_code, answer.get_json()) == (200, taken)
+    rig.recorded(MOST_ITEMS)
