@@ -195,3 +195,14 @@ def test_what_is_told_while_an_erasure_is_underway_outlives_it(rows: Rows) -> No
     assert erase_sources(rows, mine, NOW + 1) == 0
     assert erase_sources(rows, profile_key(BOB), NOW + 1) == 1
     assert standing(rows) == {(mine, 1)}
+
+
+def test_links_that_an_older_release_made_beside_this_one_get_their_sources_at_the_next_start(rows: Rows) -> None:
+    note_sources(rows, [Source(profile_key(BOB), 3, NOW)])
+    add_links(rows, [link("a", ADA), link("c", BOB)])
+
+    resolve_old_links(rows, rows.database.atomic, 64)
+    resolve_old_links(rows, rows.database.atomic, 64)
+
+    found = {(profile_key(ADA), partition_of("c1", ANONYMOUS, "a", 64))} if rows.postgresql else set()
+    assert standing(rows) == {(profile_key(BOB), 3), *found}

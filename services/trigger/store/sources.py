@@ -31,6 +31,10 @@ _COLUMNS = {"profile_key": "bytea", "partition": "int4", "seen_at": "int8"}
 _IS_TO_BE_WRITTEN = f"""excluded.seen_at > anonymous_sources.seen_at + {_REFRESH}
     OR (excluded.seen_at > anonymous_sources.seen_at AND EXISTS (SELECT 1 FROM erasures e
         WHERE e.profile_key = excluded.profile_key AND e.state = 'requested' AND e.state <> 'done'))"""  # noqa: S608 - a number of ours
+_LINKED_FROM_NOWHERE = (
+    "SELECT DISTINCT l.profile_key FROM anonymous_links l WHERE NOT EXISTS"
+    " (SELECT 1 FROM anonymous_sources s WHERE s.profile_key = l.profile_key) LIMIT ?"
+)
 _FORWARDS = f"sent_at IS NULL AND exchange = '{PARTITIONS}'"
 
 SOURCES_MIGRATION = Migration(
@@ -91,9 +95,15 @@ def sources_of(rows: Rows, processes: Iterable[bytes]) -> dict[bytes, set[int]]:
 
 
 def resolve_sources(rows: Rows, partitions: int) -> int:
-    """Find the partitions of links that stood before the table did, up to a chunk of profiles; how many profiles."""
+    """Find the partitions of links that stood before the table did, up to a chunk of profiles; how many profiles.
+
+    Then those of profiles that are linked and have none at all: a worker of an older release, beside one of this,
+    linked them. On SQLite there is none beside, and the look would hold up who writes.
+    """
     sql = "SELECT profile_key FROM anonymous_sources WHERE partition = ? LIMIT ?"
     unknown = [bytes(profile) for (profile,) in rows.execute(sql, (UNKNOWN, _CHUNK))]
+    if not unknown and rows.postgresql:
+        unknown = [bytes(profile) for (profile,) in rows.execute(_LINKED_FROM_NOWHERE, (_CHUNK,))]
     links = rows.select_in(
         "SELECT profile_key, configuration, anonymous, seen_at FROM anonymous_links WHERE profile_key IN {values}",
         unknown,
