@@ -138,7 +138,7 @@ class Eraser:
         if more is not None:  # the older ones are left to `services.trigger.clearing`
             signals = store.signals_since(rows, profile, identity, erasure.at)
         names = store.refused_signals_of(rows, profile, identity)
-        counts = _erase_all(rows, identity, erasure.partition, signals, now)
+        counts = _erase_all(rows, identity, erasure, signals, now)
         if identity.id_type == ANONYMOUS:
             held, counts["anonymous"] = erase_visitor(rows, profile, erasure.partition, erasure.at)
             names += held
@@ -226,12 +226,12 @@ def erased_message_id(erasure_id: str) -> str:
 
 
 def _erase_all(
-    rows: Rows, identity: ProfileId, partition: int, signals: Sequence[LoggedSignal], now: int
+    rows: Rows, identity: ProfileId, erasure: Erasure, signals: Sequence[LoggedSignal], now: int
 ) -> dict[str, int]:
     """Store → how many rows went. Messages first, while it is known which of them are raises."""
-    profile = profile_key(identity)
+    profile, partition = profile_key(identity), erasure.partition
     return {
-        "outbox": store.erase_unsent(rows, profile),
+        "outbox": store.erase_unsent(rows, profile, erasure.at),
         "waits": store.erase_waits(rows, profile, partition, now),
         "processes": store.erase_processes(rows, profile),
         "raises": store.erase_raises(rows, profile, partition, now),

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from contracts.erasures import subject_of
 from contracts.joining import INQUIRY_ID_PREFIX
+from contracts.signals import decode_signal
 from contracts.times import SECOND
 from contracts.topology import partition_queue
 from contracts.wire import SPOOL_ID_PREFIX, SpoolWord, encode
 from services.trigger import firing, joining
+from services.trigger.engine.application import ProfileId
+from services.trigger.erasing import tombstone_message
+from services.trigger.store.erasures import REQUESTED, Erasure, add_erasure
+from services.trigger.store.keys import profile_key
 from services.trigger.store.rows import Rows
-from tests.simulation.joining_world import JoiningWorld, device_of, place_of
+from tests.simulation.joining_world import CONFIGURATION, JoiningWorld, device_of, place_of
 from tests.simulation.test_faults import assert_ledger, expected_raises, late_suppressions, raised_messages
 from tests.simulation.world import DURATION, START, N
 
@@ -475,3 +481,30 @@ def test_a_reply_to_one_whose_clock_was_ahead_is_not_believed(world: JoiningWorl
         world.turn(HOME)
 
     assert dues(world) == []
+
+
+def test_what_an_anonymous_id_sent_after_its_customer_was_to_be_erased_is_not_lost_with_what_it_sent_before(
+    world: JoiningWorld,
+) -> None:
+    """Both wait in the outbox when the tombstone is taken, in one message."""
+    world.add_as(PERSON)
+    world.identify(device_of(PERSON, same=False), PERSON)
+    world.settle()
+    world.add(device_of(PERSON, same=False))
+    who = ProfileId(CONFIGURATION, "external", PERSON)
+    erasure = Erasure(
+        **{"id": "e", "subject": subject_of(world.settings.secret_pepper, *who), "at": world.now, "state": REQUESTED},
+        **{"partition": HOME, "configuration": CONFIGURATION, "id_type": "external", "profile": PERSON},
+        **{"profile_key": profile_key(who), "requested_by": "a test", "suppress": False},
+    )
+    world.pass_time(SECOND)
+    since = world.add(device_of(PERSON, same=False))
+    world.turn(1 - HOME)
+    assert len(world.forwards()) == 1
+    add_erasure(world.worker._rows, erasure)
+    world.broker.publish(tombstone_message(erasure))
+    world.settle()
+
+    found = Rows(world.worker._database).execute("SELECT body FROM signals")
+    assert [decode_signal(bytes(body)).id for (body,) in found] == [since.id]
+    assert since.id in {message.message_id for message in world.broker.journeys}

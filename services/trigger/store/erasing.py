@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from contracts.signals import UnreadableSignal, decode_signal
-from contracts.stitching import ANONYMOUS
+from contracts.stitching import (
+    ANONYMOUS,
+    STITCHED_ID_PREFIX,
+    UnreadableStitch,
+    decode_stitched,
+    encode_stitched,
+)
 from contracts.times import DAY
 from contracts.wire import SignalRefused, decode_signal_refused
 from services.trigger.about import profile_about
@@ -207,12 +213,12 @@ def unread_refusals_page(
     return refused, int(found[-1][0]) if len(found) == limit else None
 
 
-def erase_unsent(rows: Rows, profile: bytes) -> int:
-    """Delete messages that are not sent yet: they go out no more.
+def erase_unsent(rows: Rows, profile: bytes, at: int) -> int:
+    """Delete messages that are not sent yet: they go out no more. Signals that were received after `at` still go.
 
     A raise that was never sent has no lateness; it counts where the past does, since the audit sums them.
     """
-    mine = list(_unsent_of(rows, profile))
+    mine = list(_unsent_of(rows, profile, at))
     # Another process may mark one as sent in this instant: only what is deleted unsent lacks its lateness.
     gone = [row for row in mine if rows.change("DELETE FROM outbox WHERE id = ? AND sent_at IS NULL", (row[0],))]
     late: Counter[tuple[str, int]] = Counter()
@@ -223,16 +229,39 @@ def erase_unsent(rows: Rows, profile: bytes) -> int:
     return len(gone)
 
 
-def _unsent_of(rows: Rows, profile: bytes) -> Iterator[Row]:
-    """Id, message id, routing key and partition of each; a part at a time, as all may wait while the broker is away."""
+def _unsent_of(rows: Rows, profile: bytes, at: int) -> Iterator[Row]:
+    """Id, message id, routing key and partition of each; a part at a time, as all may wait while the broker is away.
+
+    Of signals that join the customer's profile, those that were received by `at` are taken out of their message.
+    """
     sql = (
         "SELECT id, message_id, routing_key, partition, body FROM outbox WHERE sent_at IS NULL AND id > ?"
         " ORDER BY id LIMIT ?"
     )
     last = 0
     while found := rows.execute(sql, (last, _CHUNK)):
-        yield from (row[:4] for row in found if profile_about(bytes(row[4])) == profile)
+        for row in found:
+            if profile_about(bytes(row[4])) == profile:
+                left = _received_since(row[1], bytes(row[4]), at)
+                if left is None:
+                    yield row[:4]
+                elif left != bytes(row[4]):
+                    rows.execute("UPDATE outbox SET body = ? WHERE id = ? AND sent_at IS NULL", (left, row[0]))
         last = found[-1][0]
+
+
+def _received_since(message_id: str, body: bytes, at: int) -> bytes | None:
+    """What is left of a message with the signals that were received after an instant; None where none is in it."""
+    try:
+        if not message_id.startswith(STITCHED_ID_PREFIX):
+            return body if decode_signal(body).received_at > at else None
+        data = decode_stitched(body).data
+        bodies = [bytes(each) for each in data.signals if decode_signal(bytes(each)).received_at > at]
+    except (UnreadableSignal, UnreadableStitch):
+        return None
+    if len(bodies) == len(data.signals):
+        return body
+    return encode_stitched(data.audience_configuration, data.profile, bodies) if bodies else None
 
 
 _ROLLUP_KEY = ("moment_id", "span", "bucket", "counter", "partition")
