@@ -54,7 +54,7 @@ def refuse_and_replay(house: House, shop: Shop) -> tuple[str, str]:
     """A signal that is refused for good, and the replay of another."""
     for name in ("r-1", "r-2"):
         house.refuse(shop, {"id": name, "email": "ada@example.com", "items": [], "note": SCRIPT, LONG: RIGHT_TO_LEFT})
-    wanted = f"{REFUSALS}?code=invalid"
+    wanted = f"{REFUSALS}?code=invalid&configurationId={shop.id}"
     read = lambda: house.call("GET", wanted, service="trigger").document["items"]  # noqa: E731
     wait_until(lambda: len(read()) == 2, "both to be kept", PATIENCE)
     first, second = (str(each["id"]) for each in read())
