@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.events import encode_moment_event, moment_routing_key
+from contracts.times import MINUTE
 from contracts.topology import JOURNEYS
 from services.trigger.audience import Audience, RaisedFor
 from services.trigger.engine.application import ProfileId
@@ -32,6 +33,8 @@ from shared.broker import Message
 from shared.outbox import Outbox
 
 CHUNK = 250
+PUT_OFF = 5 * MINUTE
+"""For how long a wait that cannot be decided is left alone (µs)."""
 
 
 @dataclass(slots=True)
@@ -63,19 +66,21 @@ def fire(
     now: int,
     cache: Cache | None = None,
     joins: Joins | None = None,
+    limit: int | None = None,
 ) -> Fired:
-    """Decide, inside the caller's transaction, up to a chunk of the waits that are due.
+    """Decide, inside the caller's transaction, up to a chunk of the waits that are due, or up to `limit`.
 
     `credits`: partition → the instant of its marker: waits ready at or before it may be decided (DOMAIN §6.5), those of
     profiles with anonymous ids as far as `joins` knows that these have come through.
+    Raises what the engine raises at a wait that it cannot decide; with a `limit` of one that is the first.
     """
     reach = Reach(rows, credits, now, joins)
-    found = reach.take(CHUNK)
+    found = reach.take(limit or CHUNK)
     if not found:
         return Fired(0, 0, more=reach.full)
     shelf = BatchShelf(rows, cache)
     candidates, orphans = _candidates(shelf, found, registry)
-    if reach.full:
+    if reach.full and limit != 1:
         candidates += _companions(rows, shelf, candidates, registry, reach, now)
     doomed = doomed_profiles(rows)  # their waits are left to the tombstone, which suppresses them
     candidates = [each for each in candidates if each.stored.profile_key not in doomed]
@@ -89,6 +94,14 @@ def fire(
     batch.write(candidates[0].row.partition if candidates else 0)
     batch.tell_audience(cache if cache is not None else Cache())
     return Fired(batch.raised, batch.suppressed, more=reach.full)
+
+
+def put_off_first(rows: Rows, credits: Mapping[int, int], now: int, joins: Joins | None = None) -> DueWait | None:
+    """Leave the first of the waits that may be decided alone for a while; it stays pending."""
+    for row in Reach(rows, credits, now, joins).take(1):
+        move_waits(rows, [(now + PUT_OFF, row.key)])
+        return row
+    return None
 
 
 def _candidates(

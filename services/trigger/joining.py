@@ -196,6 +196,13 @@ class Joins:
                 self.held.pop(partition, None)
         self._ask()
 
+    def abandon_pass(self, partitions: Iterable[int]) -> None:
+        """A pass over the waits of partitions was broken off: look at all of them anew."""
+        for partition in partitions:
+            self._place.pop(partition, None)
+            self._begun.pop(partition, None)
+            self.held.pop(partition, None)
+
     def hear(self, told: Inquiry | Reply) -> dict[int, int]:
         """Take one at its place among the deliveries, which are applied: a partition that may go on → its credit.
 

@@ -20,7 +20,7 @@ from services.trigger.answers import answer_reader
 from services.trigger.applying import AWAY, FAULTS, Applier
 from services.trigger.changes import Changes
 from services.trigger.erasing import Eraser
-from services.trigger.firing import fire
+from services.trigger.firing import CHUNK, fire, put_off_first
 from services.trigger.following import Follower
 from services.trigger.housekeeping import DUTIES, House, Keeper
 from services.trigger.intake import Told, sort_deliveries
@@ -80,6 +80,7 @@ class Worker:
         self._spools = Spools(self._transaction, clock, settings.spool_patience)
         self._epochs: dict[int, int] = {}
         self._credits: dict[int, int] = {}
+        self._limit: int | None = None
         self._relay = RelayThread(self._make_relay())
         self._outbox = Outbox(self._database, clock, self._relay.nudge)
         self._eraser = Eraser(settings.secret_pepper, self._outbox)
@@ -270,18 +271,40 @@ class Worker:
 
     def _fire(self) -> None:
         now = self._clock.now()
-        with self._transaction() as rows:
-            fired = fire(rows, self._outbox, self._registry, self._credits, now, self._cache, self._joins)
+        try:
+            with self._transaction() as rows:
+                fired = fire(
+                    rows, self._outbox, self._registry, self._credits, now, self._cache, self._joins, self._limit
+                )
+        except FAULTS:
+            raise
+        except Exception as error:
+            self._falter(error, now)
+            return
         if fired.raised or fired.suppressed:
             _log.debug("worker.fired", raised=fired.raised, suppressed=fired.suppressed)
         if not fired.more:
             partitions = list(self._credits)
+            self._limit = None
             self._joins.end_pass(self._credits, now)
             self._credits.clear()
             due = waits.next_due(self._rows, partitions, self._joins.held)
             # What is held back goes on with a machine's next word, else with the sweeper.
             held = {n for n in self._spools.held if due.get(n, now) <= now}
             self._alarm.at(min((instant for n, instant in due.items() if n not in held), default=None))
+
+    def _falter(self, error: Exception, now: int) -> None:
+        """A wait that cannot be decided holds up no other: it is found by taking ever fewer, and put off."""
+        if self._limit != 1:
+            self._limit = max(1, (self._limit or CHUNK) // 2)
+            self._joins.abandon_pass(self._credits)
+            return
+        with self._transaction() as rows:
+            wait = put_off_first(rows, self._credits, now, self._joins)
+        if wait is None:
+            raise error
+        _log.error("worker.wait_put_off", moment=wait.key[1], due=wait.due_at, exc_info=error)
+        self._limit = None
 
     @contextmanager
     def _transaction(self) -> Iterator[Rows]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
 import pytest
 
 from contracts.templates import templates
-from contracts.times import DAY, MINUTE, from_rfc3339
-from services.trigger import applying
+from contracts.times import DAY, MINUTE, SECOND, from_rfc3339
+from services.trigger import applying, firing
+from services.trigger.engine.decide import Decision, ProcessId
 from services.trigger.engine.moment import compile_moment
+from services.trigger.engine.state import Process
 from services.trigger.intake import Applied
 from services.trigger.replay import MomentBook, Replay
 from services.trigger.store import records
@@ -145,6 +148,41 @@ def test_published_events_say_what_was_expected(tmp_path: Path) -> None:
         event = msgspec.json.decode(message.body)
         assert event["id"] == message.message_id
         assert event["id"] in expected
+    world.worker._database.close()
+
+
+def test_a_wait_that_the_engine_cannot_decide_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among others that are due with it; it stays pending, and is raised when it can be."""
+    world = World(tmp_path, 3)
+    world.profiles = [f"p{number}" for number in range(20)]
+    for _ in range(50):
+        world.send()
+        world.pass_time(SECOND)
+    decide, poisoned = firing.decide, set[str]()
+
+    def failing(process: Process, identity: ProcessId, *rest: Any, **more: Any) -> Any:
+        outcome = decide(process, identity, *rest, **more)
+        if not poisoned and isinstance(outcome, Decision) and outcome.raised:
+            poisoned.add(identity.profile)
+        if identity.profile in poisoned:
+            raise ArithmeticError
+        return outcome
+
+    monkeypatch.setattr(firing, "decide", failing)
+    world.run_out()
+    expected = set(expected_raises(world))
+    others = {message.message_id for message in raised_messages(world)}
+
+    assert len(others) > 3
+    assert others < expected
+
+    monkeypatch.setattr(firing, "decide", decide)
+    world.pass_time(firing.PUT_OFF)
+    world.run_out()
+
+    assert {message.message_id for message in raised_messages(world)} == expected
     world.worker._database.close()
 
 

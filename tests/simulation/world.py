@@ -289,7 +289,7 @@ class World:
         self.pass_time(0)
         for _ in range(4):
             for queue in list(self.broker.queues):
-                while self.broker.queues[queue]:
+                while self.broker.queues[queue] or self.worker._credits:
                     self.worker._turn(MemoryConsumer(self.broker, False, queue, 500))  # type: ignore[arg-type]
             self.pass_time(31 * SECOND + DURATION)
             self.worker._markers.renew()
