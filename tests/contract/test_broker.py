@@ -39,6 +39,7 @@ from shared.broker import (
 from shared.clock import ManualClock
 from tests.support import broker_programs
 from tests.support.processes import wait_until
+from tests.support.publishing import ready_publisher
 
 QUEUE = "work"
 SINGLE = Queue(QUEUE, single_active=True)
@@ -65,7 +66,7 @@ def to_queue(number: int, queue: str = QUEUE) -> Message:
 
 
 def publish(broker: Broker, *messages: Message) -> None:
-    for future in broker.publisher().publish_all(messages):
+    for future in ready_publisher(broker).publish_all(messages):
         future.result(60)
 
 
@@ -289,7 +290,7 @@ def test_order_survives_takeovers_under_load(broker: Broker) -> None:
     """Five consumers one after the other, each dropped with a window unacknowledged while publishing goes on."""
     broker.declare_queue(SINGLE, [])
     settled: list[int] = []
-    publisher = broker.publisher()
+    publisher = ready_publisher(broker)
 
     for turn in range(5):
         futures = publisher.publish_all([to_queue(number) for number in range(turn * 200, turn * 200 + 200)])
@@ -332,7 +333,7 @@ def test_a_publisher_made_before_a_fork_works_in_parent_and_child(broker: Broker
 def test_a_message_without_a_queue_is_unroutable_unless_optional(broker: Broker) -> None:
     """mandatory: basic.return comes before the confirm. Not mandatory: only the confirm."""
     broker.declare(Topology((Exchange("e", "topic"),), (SINGLE,), (Binding("e", QUEUE, "a.*"),)))
-    publisher = broker.publisher()
+    publisher = ready_publisher(broker)
 
     def message(key: str, *, optional: bool = False) -> Message:
         return Message(exchange="e", routing_key=key, body=b"", message_id=key, optional=optional)
@@ -349,12 +350,12 @@ def test_what_is_handed_over_together_is_told_of_in_its_order(broker: Broker) ->
     keys = ["a.b" if number % 7 else "b" for number in range(300)]
     messages = [Message(exchange="e", routing_key=key, body=b"", message_id=str(n)) for n, key in enumerate(keys)]
 
-    outcomes = broker.publisher().publish_together(messages).wait(30)
+    outcomes = ready_publisher(broker).publish_together(messages).wait(30)
 
     assert [type(outcome) for outcome in outcomes] == [type(None) if key == "a.b" else Unroutable for key in keys]
     routed = [str(number) for number, key in enumerate(keys) if key == "a.b"]
     assert [delivery.message_id for delivery in drain(broker, QUEUE)] == routed
-    assert broker.publisher().publish_together([]).wait(0) == []
+    assert ready_publisher(broker).publish_together([]).wait(0) == []
 
 
 def test_hidden_copies_count_as_routes_for_mandatory(broker: Broker) -> None:
@@ -363,7 +364,7 @@ def test_hidden_copies_count_as_routes_for_mandatory(broker: Broker) -> None:
 
     def outcome(key: str, hidden: str) -> BaseException | None:
         message = Message(exchange="e", routing_key=key, body=b"", message_id="1", hidden_copies=(hidden,))
-        return broker.publisher().publish(message).exception(60)
+        return ready_publisher(broker).publish(message).exception(60)
 
     assert outcome("bound", "free") is None
     assert outcome("free", "bound") is None
@@ -374,7 +375,7 @@ def test_hidden_copies_count_as_routes_for_mandatory(broker: Broker) -> None:
 def test_an_unknown_exchange_is_unroutable_and_the_publisher_goes_on(broker: Broker) -> None:
     """RabbitMQ closes the channel with 404; the publisher comes back with a new connection."""
     broker.declare_queue(SINGLE, [])
-    publisher = broker.publisher()
+    publisher = ready_publisher(broker)
 
     error = publisher.publish(Message(exchange="nowhere", routing_key="", body=b"", message_id="1")).exception(60)
 
@@ -480,7 +481,7 @@ def test_a_bounded_queue_has_room_again_after_acknowledgements(broker: Broker) -
 def test_a_full_queue_may_refuse_instead(broker: Broker) -> None:
     """x-overflow reject-publish: basic.nack, which the caller sees as Overloaded (one or two more may fit)."""
     broker.declare_queue(Queue(QUEUE, max_length=5, overflow="reject-publish"), [])
-    publisher = broker.publisher()
+    publisher = ready_publisher(broker)
 
     outcomes = [publisher.publish(to_queue(number)).exception(60) for number in range(10)]
 
@@ -529,7 +530,7 @@ def test_a_message_that_kills_its_consumers_ends_among_the_dead_letters(broker: 
 def test_a_publisher_serves_many_threads_and_keeps_the_order_of_each(broker: Broker) -> None:
     """8 threads × 300 messages, singly and in batches, over one connection: all there, each thread's in order."""
     broker.declare_queue(SINGLE, [])
-    publisher = broker.publisher()
+    publisher = ready_publisher(broker)
     failures: list[BaseException] = []
 
     def run(thread: int) -> None:
@@ -556,7 +557,7 @@ def test_a_publisher_takes_a_bounded_number_of_messages(broker: Broker) -> None:
     """Beyond 5,000 not yet confirmed the future fails at once; those taken are all confirmed, and in order."""
     broker.declare_queue(SINGLE, [])
 
-    futures = broker.publisher().publish_all([to_queue(number) for number in range(6_000)])
+    futures = ready_publisher(broker).publish_all([to_queue(number) for number in range(6_000)])
 
     errors = [future.exception(60) for future in futures]
     assert {type(error) for error in errors[:5_000]} == {type(None)}
@@ -568,7 +569,7 @@ def test_of_what_is_handed_over_together_only_what_goes_beyond_the_bound_fails(b
     """The outcome of each is told at its place; the last of those taken ends the wait."""
     broker.declare_queue(SINGLE, [])
 
-    outcomes = broker.publisher().publish_together([to_queue(number) for number in range(6_000)]).wait(30)
+    outcomes = ready_publisher(broker).publish_together([to_queue(number) for number in range(6_000)]).wait(30)
 
     assert {type(outcome) for outcome in outcomes[:5_000]} == {type(None)}
     assert {type(outcome) for outcome in outcomes[5_000:]} == {Overloaded}
@@ -577,7 +578,7 @@ def test_of_what_is_handed_over_together_only_what_goes_beyond_the_bound_fails(b
 def test_a_closed_publisher_has_confirmed_what_it_took_and_takes_no_more(broker: Broker) -> None:
     """close waits for the confirms underway, then ends connection and thread."""
     broker.declare_queue(SINGLE, [])
-    publisher = broker.publisher()
+    publisher = ready_publisher(broker)
     futures = publisher.publish_all([to_queue(number) for number in range(1_000)])
 
     publisher.close()
@@ -590,7 +591,7 @@ def test_a_closed_publisher_has_confirmed_what_it_took_and_takes_no_more(broker:
 
 def test_a_publisher_declares_its_topology_before_it_publishes(broker: Broker) -> None:
     """On a broker that knows nothing the first publish finds exchanges, queues and bindings in place."""
-    publisher = broker.publisher(moments_topology(2))
+    publisher = ready_publisher(broker, moments_topology(2))
 
     assert publisher.ready
     publisher.publish(Message(exchange=PARTITIONS, routing_key=partition_key(1), body=b"", message_id="1")).result(60)
@@ -601,7 +602,7 @@ def test_a_publisher_declares_its_topology_before_it_publishes(broker: Broker) -
 def test_a_publisher_sees_a_queue_that_was_bound_later(broker: Broker) -> None:
     """A journey comes, then goes: routing follows what another connection declared or deleted."""
     broker.declare(Topology((Exchange("e", "topic"),), (), ()))
-    publisher = broker.publisher()
+    publisher = ready_publisher(broker)
     message = Message(exchange="e", routing_key="a", body=b"", message_id="1")
 
     assert isinstance(publisher.publish(message).exception(60), Unroutable)
@@ -643,7 +644,7 @@ def test_a_queue_that_was_unbound_gets_nothing_more_by_that_key(broker: Broker) 
     broker.declare(Topology((Exchange("topics", "topic"),), (), ()))
     bindings = [Binding("topics", QUEUE, key) for key in ("a.*", "b.#")]
     broker.declare_queue(Queue(QUEUE), bindings)
-    publisher = broker.publisher()
+    publisher = ready_publisher(broker)
 
     def tell(key: str) -> None:
         message = Message(exchange="topics", routing_key=key, body=b"", message_id=key, optional=True)

@@ -18,6 +18,7 @@ from shared.broker.rabbitmq.declarations import queue_arguments
 from shared.broker.rabbitmq.frames import PublishEncoder, properties
 from shared.clock import ManualClock
 from tests.support.processes import free_ports, stretched, wait_until
+from tests.support.publishing import ready_publisher
 from tests.support.rabbitmq import RabbitMQNode
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.slow]
@@ -188,7 +189,7 @@ def test_a_busy_caller_keeps_its_connection(rabbitmq_url: str) -> None:
     """heartbeat=1: the caller computes for 4 s between receive and ack; the consumer's thread answers meanwhile."""
     broker = connect_broker(f"{rabbitmq_url}?heartbeat=1", ManualClock(0))
     broker.declare_queue(QUEUE, [])
-    broker.publisher().publish(to_queue(1)).result(60)
+    ready_publisher(broker).publish(to_queue(1)).result(60)
     consumer = broker.consumer([QUEUE.name])
     (held,) = consumer.receive(1, 60.0)
 
@@ -213,7 +214,7 @@ def test_large_messages_that_nobody_takes_stay_in_the_socket_and_the_broker(
         Message(exchange="", routing_key=QUEUE.name, body=b"x" * 10_000, message_id=str(number))
         for number in range(300)
     ]
-    for future in broker.publisher().publish_all(messages):
+    for future in ready_publisher(broker).publish_all(messages):
         future.result(20)
     batches: list[list[str]] = []
 
@@ -291,7 +292,7 @@ def test_a_message_that_cannot_be_encoded_fails_alone(broker: Broker) -> None:
     """A routing key over 255 bytes cannot go on the wire; its neighbours do."""
     broker.declare_queue(QUEUE, [])
 
-    good, bad, other = broker.publisher().publish_all(
+    good, bad, other = ready_publisher(broker).publish_all(
         [to_queue(1), Message(exchange="", routing_key="k" * 300, body=b"", message_id="2"), to_queue(3)]
     )
 

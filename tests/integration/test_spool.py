@@ -30,6 +30,7 @@ from shared.broker import Message, connect_broker
 from shared.clock import SystemClock
 from tests.support.ingestion import configuration, configure, send, settings_for, signal, start_ingestion, wait_until
 from tests.support.proxy import Cable
+from tests.support.publishing import ready_publisher
 from tests.support.rabbitmq import RabbitMQNode
 
 PARTITIONS = 2
@@ -95,7 +96,7 @@ class Markers:
 
     def __init__(self, url: str) -> None:
         self._broker = connect_broker(url, CLOCK)
-        self._publisher = self._broker.publisher(moments_topology(PARTITIONS))
+        self._publisher = ready_publisher(self._broker, moments_topology(PARTITIONS))
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._send)
 

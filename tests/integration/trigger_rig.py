@@ -55,6 +55,7 @@ from shared.settings import Settings
 from shared.store import close_database, connected, migrate, open_database
 from tests.support import processes
 from tests.support.forking import Forked, forge_of
+from tests.support.publishing import ready_publisher
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = 4
@@ -126,7 +127,7 @@ class Rig:
         self.topology = moments_topology(PARTITIONS)
         self.broker = connect_broker(broker_url, self.clock)
         self.broker.declare(self.topology)
-        self.publisher = self.broker.publisher(self.topology)
+        self.publisher = ready_publisher(self.broker, self.topology)
         self.database = open_database(self.settings.trigger_database_url, schema="moments_trigger")
         self.rows = Rows(self.database)
         self.sent: list[Signal] = []

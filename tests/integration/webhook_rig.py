@@ -26,6 +26,7 @@ from shared.clock import Clock, SystemClock
 from shared.settings import Settings
 from shared.store import close_database, connected, migrate, open_database
 from tests.support.processes import wait_until
+from tests.support.publishing import ready_publisher
 
 WEBHOOKS_PATH = "/api/v1/webhooks"
 TOKEN = "a-token-for-the-tests"
@@ -53,7 +54,7 @@ class WebhookRig:
         self.broker = connect_broker(broker_url, self.clock)
         self.topology = moments_topology(1)
         self.broker.declare(self.topology)
-        self.publisher = self.broker.publisher(self.topology)
+        self.publisher = ready_publisher(self.broker, self.topology)
         self.database = open_database(self.settings.trigger_database_url, schema="moments_trigger")
         migrate(self.database, MIGRATIONS)
         self.rows = Rows(self.database)
