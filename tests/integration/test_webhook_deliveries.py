@@ -274,6 +274,7 @@ def test_a_claim_that_ran_out_is_taken_over_and_its_late_failure_changes_nothing
         assert len(rig.log(webhook)[0]["log"]) == 0
         clock.advance(15 * SECOND)
         rig.turn(other)
+        slow.wake.wait(60)  # its answer may come after that of the other
         slow.record()
 
     (delivery,) = rig.log(webhook)
