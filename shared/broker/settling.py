@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -62,6 +63,30 @@ class Confirms:
         if self._pending.acquire(timeout=max(0.0, seconds)):
             self._pending.release()
         return list(self._outcomes)
+
+
+class HandingOver(ABC):
+    """The ways into a publisher, which all hand over messages with whom to tell of them."""
+
+    def publish(self, message: Message) -> Future[None]:
+        """See `Publisher.publish`."""
+        return self.publish_all((message,))[0]
+
+    def publish_all(self, messages: Sequence[Message]) -> list[Future[None]]:
+        """See `Publisher.publish_all`."""
+        confirms = [Confirm() for _ in messages]
+        self._hand_over([(message, confirm, 0) for message, confirm in zip(messages, confirms, strict=True)])
+        return [*confirms]
+
+    def publish_together(self, messages: Sequence[Message]) -> Confirms:
+        """See `Publisher.publish_together`."""
+        confirms = Confirms(len(messages))
+        self._hand_over([(message, confirms, place) for place, message in enumerate(messages)])
+        return confirms
+
+    @abstractmethod
+    def _hand_over(self, entries: Sequence[Entry]) -> None:
+        """Take the messages, or settle at once those that cannot be taken."""
 
 
 _NOT_IN_TIME = TimeoutError("the broker did not confirm it in time")

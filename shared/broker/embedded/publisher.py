@@ -6,7 +6,6 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,8 +14,7 @@ from contracts.topology import Topology
 from shared.broker.embedded.file import LOCK_WAIT, BrokerFile, declare, transaction
 from shared.broker.embedded.writer import Writer
 from shared.broker.errors import BrokerError, BrokerUnavailable, Overloaded
-from shared.broker.port import Message
-from shared.broker.settling import Confirm, Confirms, Entry
+from shared.broker.settling import Entry, HandingOver
 
 if TYPE_CHECKING:
     from shared.clock import Clock
@@ -27,7 +25,7 @@ _GROUP = 2_000
 _WAL_CEILING = 64 * 1024 * 1024
 
 
-class EmbeddedPublisher:
+class EmbeddedPublisher(HandingOver):
     """One thread that commits everything waiting in one transaction; futures end after the commit."""
 
     def __init__(self, file: BrokerFile, clock: Clock, topology: Topology | None, limit: int = 5_000) -> None:
@@ -42,22 +40,6 @@ class EmbeddedPublisher:
         self._probing = False
         self._closing = False
         self._ready = False
-
-    def publish(self, message: Message) -> Future[None]:
-        """See `Publisher.publish`."""
-        return self.publish_all((message,))[0]
-
-    def publish_all(self, messages: Sequence[Message]) -> list[Future[None]]:
-        """See `Publisher.publish_all`."""
-        confirms = [Confirm() for _ in messages]
-        self._hand_over([(message, confirm, 0) for message, confirm in zip(messages, confirms, strict=True)])
-        return [*confirms]
-
-    def publish_together(self, messages: Sequence[Message]) -> Confirms:
-        """See `Publisher.publish_together`."""
-        confirms = Confirms(len(messages))
-        self._hand_over([(message, confirms, place) for place, message in enumerate(messages)])
-        return confirms
 
     def _hand_over(self, entries: Sequence[Entry]) -> None:
         with self._changed:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 import structlog
@@ -19,11 +18,10 @@ from pika.exceptions import ChannelClosedByBroker, StreamLostError
 
 from contracts.topology import Topology
 from shared.broker.errors import BrokerError, BrokerUnavailable, Overloaded, Unroutable
-from shared.broker.port import Message
 from shared.broker.rabbitmq.connection import ReadConnection
 from shared.broker.rabbitmq.declarations import declare, parameters
 from shared.broker.rabbitmq.frames import ConfirmReader, PublishEncoder
-from shared.broker.settling import Confirm, Confirms, Entry
+from shared.broker.settling import Entry, HandingOver
 
 _log = structlog.get_logger(__name__)
 
@@ -38,7 +36,7 @@ _JITTER = random.Random()
 """Of its own: a thread in the background changes nobody's seeded numbers."""
 
 
-class RabbitMQPublisher:
+class RabbitMQPublisher(HandingOver):
     """One connection with confirms, which reconnects by itself.
 
     `_waiting` is filled by callers and emptied by the loop's thread; all else below `_start` belongs to that thread,
@@ -69,22 +67,6 @@ class RabbitMQPublisher:
         self._backoff = _BACKOFF[0]
         self._give_up_at = 0.0
         self._declared = False
-
-    def publish(self, message: Message) -> Future[None]:
-        """See `Publisher.publish`."""
-        return self.publish_all((message,))[0]
-
-    def publish_all(self, messages: Sequence[Message]) -> list[Future[None]]:
-        """See `Publisher.publish_all`."""
-        confirms = [Confirm() for _ in messages]
-        self._hand_over([(message, confirm, 0) for message, confirm in zip(messages, confirms, strict=True)])
-        return [*confirms]
-
-    def publish_together(self, messages: Sequence[Message]) -> Confirms:
-        """See `Publisher.publish_together`."""
-        confirms = Confirms(len(messages))
-        self._hand_over([(message, confirms, place) for place, message in enumerate(messages)])
-        return confirms
 
     def _hand_over(self, entries: Sequence[Entry]) -> None:
         self._start()
