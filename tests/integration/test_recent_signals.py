@@ -277,6 +277,12 @@ def test_a_wrong_question_is_refused(get: Get, query: dict[str, str]) -> None:
     get(RECENT, status=422, **query)
 
 
+def test_a_configuration_that_no_database_takes_is_named(get: Get) -> None:
+    (fault,) = get("/api/v1/signals/kinds", status=422, configurationId="c\x00")["errors"]
+
+    assert fault["reason"] == "A text without the character NUL is needed."
+
+
 @pytest.mark.parametrize("place", ["s1", "r1", "s", "x1", "s-1", "s9999999999999999999", "s1%00", "r२"])
 def test_a_signal_that_is_not_kept_is_not_found(get: Get, place: str) -> None:
     get(f"{RECENT}/{place}", status=404)

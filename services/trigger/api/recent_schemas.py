@@ -20,10 +20,13 @@ def _text(about: str, *, null: bool = True, **metadata: Any) -> ma.fields.String
     return ma.fields.String(required=True, allow_none=null, metadata={"description": about, **metadata})
 
 
+_LENGTH = ma.validate.Length(1, 300)
+_NO_NUL = ma.validate.Regexp(r"\A[^\x00]*\Z", error="A text without the character NUL is needed.")
+
+
 def _asked(about: str, **options: Any) -> ma.fields.String:
-    return ma.fields.String(
-        load_default=None, validate=ma.validate.Length(1, 300), metadata={"description": about}, **options
-    )
+    options.setdefault("validate", _LENGTH)
+    return ma.fields.String(load_default=None, metadata={"description": about}, **options)
 
 
 class RecentQuerySchema(PageQuerySchema):
@@ -200,7 +203,9 @@ class RecentSignalDetailSchema(WholeSignalSchema):
 class KindsQuerySchema(ma.Schema):
     """Which kinds are asked for."""
 
-    configuration = _asked("Only those of this audience configuration.", data_key="configurationId")
+    configuration = _asked(
+        "Only those of this audience configuration.", data_key="configurationId", validate=[_LENGTH, _NO_NUL]
+    )
 
 
 class ReceivedKindSchema(ma.Schema):
